@@ -1,0 +1,1 @@
+"""What agentctl does, without a word about how it is shown."""

@@ -1,0 +1,128 @@
+"""Reading what the user points at: files as text, folders as lists of files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
+
+IGNORE_FILES = (".gitignore", ".agentctlignore")
+_IMAGE_TYPES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+}
+# The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
+_BYTE_ORDER_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8-sig",
+}
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The file's bytes, at most `limit`.
+
+    Raises:
+        InputMissing: it does not exist or may not be read.
+        InputTooLarge: it has more than `limit` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = read_up_to(file, limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise InputMissing(f"{path}: {reason}", "check the path and its rights") from None
+    if len(data) > limit:
+        raise InputTooLarge(
+            f"{path} is larger than {limit:,} bytes",
+            f"agentctl config set limits.input_bytes {max(path.stat().st_size, limit + 1)}",
+        )
+    return data
+
+
+def read_up_to(stream: BinaryIO, size: int) -> bytes:
+    """At most `size` bytes, in memory only as far as there are any."""
+    pieces: list[bytes] = []
+    while size > 0 and (piece := stream.read(min(size, 1_000_000))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def decode_text(data: bytes, name: str) -> tuple[str, bool]:
+    """The text, and whether some bytes were no characters and stand as U+FFFD.
+
+    It is UTF-8 unless a byte order mark says otherwise.
+
+    Raises:
+        InputUnreadable: this is no text.
+    """
+    marks = (encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if data.startswith(mark))
+    encoding = next(marks, None)
+    if encoding is None and b"\0" in data[:8192]:
+        raise InputUnreadable(f"{name} is binary, not text", "give a text file or an image")
+    try:
+        return data.decode(encoding or "utf-8"), False
+    except UnicodeDecodeError:
+        return data.decode(encoding or "utf-8", errors="replace"), True
+
+
+def well_formed(text: str) -> str:
+    """`text` as any encoding can carry it: bytes that were no characters become U+FFFD.
+
+    Python holds such bytes of arguments and file names as lone surrogates.
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def image_type(data: bytes) -> str | None:
+    """The media type of a PNG, JPEG, GIF or WebP file, by its first bytes."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _IMAGE_TYPES.items() if data.startswith(magic)), None)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """The folder's files in order, without hidden ones and what its ignore files name.
+
+    Links are not followed: they may go round in a circle, or out of the folder.
+    """
+    from pathspec import GitIgnoreSpec
+
+    def visit(current: Path, rules: list[tuple[Path, GitIgnoreSpec]]) -> Iterator[Path]:
+        lines = [
+            line
+            for name in IGNORE_FILES
+            if (current / name).is_file()
+            for line in (current / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
+        if lines:
+            rules = [*rules, (current, GitIgnoreSpec.from_lines(lines))]
+        for path in sorted(current.iterdir()):
+            is_folder = path.is_dir()
+            if (
+                path.name.startswith(".")
+                or path.is_symlink()
+                or _is_ignored(path, is_folder, rules)
+            ):
+                continue
+            if is_folder:
+                yield from visit(path, rules)
+            elif path.is_file():
+                yield path
+
+    def _is_ignored(path: Path, is_folder: bool, rules: list[tuple[Path, GitIgnoreSpec]]) -> bool:
+        for root, spec in reversed(rules):
+            relative = path.relative_to(root).as_posix() + ("/" if is_folder else "")
+            include = spec.check_file(relative).include
+            if include is not None:
+                return include
+        return False
+
+    try:
+        yield from visit(folder, [])
+    except OSError as error:
+        raise InputMissing(f"{error.filename}: {error.strerror}", "check its rights") from None

@@ -1,0 +1,77 @@
+"""Every place on disk that agentctl uses, and the files it is shipped with."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one user, none of them made before it is needed."""
+
+    config: Path
+    data: Path
+    cache: Path
+    state: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
+    def templates(self) -> Path:
+        return self.config / "templates"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "agentctl.db"
+
+    @property
+    def models(self) -> Path:
+        return self.data / "models"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "agentctl.log"
+
+    @property
+    def ollama_log(self) -> Path:
+        return self.state / "ollama.log"
+
+
+def find_paths(environ: Mapping[str, str]) -> Paths:
+    """The platform's usual folders, or one folder for all when `AGENTCTL_HOME` is set."""
+    home = environ.get("AGENTCTL_HOME")
+    if home:
+        root = expand(home).absolute()
+        return Paths(root / "config", root / "data", root / "cache", root / "state")
+    from platformdirs import PlatformDirs
+
+    places = PlatformDirs("agentctl", appauthor=False)
+    return Paths(
+        places.user_config_path,
+        places.user_data_path,
+        places.user_cache_path,
+        places.user_state_path,
+    )
+
+
+def shipped(name: str) -> Path:
+    """A file or folder of `config/`: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "config"
+    return (installed if installed.is_dir() else package.parent / "config") / name
+
+
+def expand(name: str) -> Path:
+    """`name` with its `~` replaced; one that names nobody stays as it is."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises
+
+
+def make_private(folder: Path) -> Path:
+    """Makes a folder that only its owner may enter, and so each one above it that is missing."""
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

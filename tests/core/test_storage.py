@@ -1,0 +1,74 @@
+"""Opening the database."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentctl.core.errors import BackendBusy, StorageError
+from agentctl.core.storage import open_database, schema_version, transaction, translated_errors
+
+
+def test_a_new_database_is_private_and_current(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "a.db"
+    connection = open_database(path)
+
+    assert connection.execute("PRAGMA user_version").fetchone() == (schema_version(),)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_newer_database_is_refused_unharmed(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE future (x)")
+    connection.execute(f"PRAGMA user_version = {schema_version() + 1}")
+    connection.close()
+    before = path.read_bytes()
+
+    with pytest.raises(StorageError, match="newer"):
+        open_database(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_unharmed(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"this is no database, " * 100)
+
+    with pytest.raises(StorageError):
+        open_database(path)
+    assert path.read_bytes() == b"this is no database, " * 100
+
+
+def test_a_locked_database_is_busy() -> None:
+    with pytest.raises(BackendBusy), translated_errors():
+        raise sqlite3.OperationalError("database is locked")
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "a.db")
+    with pytest.raises(ZeroDivisionError), transaction(connection):
+        connection.execute(
+            "INSERT INTO sessions (id, title, created, updated) VALUES ('a', '', '', '')"
+        )
+        raise ZeroDivisionError
+
+    assert connection.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+    connection.close()
+
+
+def test_processes_that_open_a_new_database_at_once_migrate_it_once(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib; from agentctl.core.storage import open_database;"
+        "open_database(pathlib.Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.db")]
+    processes = [subprocess.Popen(command) for _ in range(6)]
+
+    assert [process.wait() for process in processes] == [0] * 6

@@ -1,0 +1,1 @@
+"""Servers, runners and guards that the tests share."""
