@@ -1,0 +1,1 @@
+"""Where answers come from: every model server and engine behind one `ChatModel`."""

@@ -1,0 +1,106 @@
+"""Blocking work in threads of its own, awaited or read as a stream.
+
+The threads are daemons: what blocks for ever (a look-up, a pipe) cannot keep the program from
+ending, as asyncio's own threads would.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Items a producer may be ahead of its reader, and seconds a reader waits for it to stop.
+AHEAD = 256
+PATIENCE_S = 2.0
+
+
+class _Stopped(Exception):
+    """Ends a producer whose reader has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: BaseException | None
+
+
+async def run_in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns or raises; the thread is left behind when nobody waits any more."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(settle_future: Callable[[], None]) -> None:
+        if not future.done():
+            settle_future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - carried over to the one who waits
+            settled = partial(future.set_exception, error)
+        else:
+            settled = partial(future.set_result, result)
+        # A loop that is gone has nobody left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, settled)
+
+    threading.Thread(target=run, name="agentctl-work", daemon=True).start()
+    return await future
+
+
+async def stream_from_thread(
+    produce: Callable[[Callable[[T], None]], None], stop: Callable[[], None]
+) -> AsyncGenerator[T, None]:
+    """Runs `produce(emit)` in a thread; yields what it emits, raises what it raises.
+
+    A producer that is `AHEAD` waits. When the reader leaves early, `stop()` is called in the
+    reader's thread and should make `produce` return soon; one that does not is left behind.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[T | _End] = asyncio.Queue()
+    room = threading.Semaphore(AHEAD)
+    left = threading.Event()
+    ended = asyncio.Event()
+
+    def put(item: T | _End) -> None:
+        # A loop that is gone has no reader left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def emit(item: T) -> None:
+        room.acquire()
+        if left.is_set():
+            raise _Stopped
+        put(item)
+
+    def run() -> None:
+        try:
+            produce(emit)
+        except BaseException as error:  # noqa: BLE001 - carried over to the reader
+            put(_End(error))
+        else:
+            put(_End(None))
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=run, name="agentctl-stream", daemon=True).start()
+    try:
+        while not isinstance(item := await queue.get(), _End):
+            room.release()
+            yield item
+            # A queue that is never empty would not let anything else run.
+            await asyncio.sleep(0)
+        if item.error is not None:
+            raise item.error
+    finally:
+        if not ended.is_set():
+            left.set()
+            room.release()
+            stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await ended.wait()
