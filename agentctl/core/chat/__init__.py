@@ -1,0 +1,1 @@
+"""Answering: what is sent to a model, what comes back, and how it is remembered."""

@@ -1,0 +1,377 @@
+"""One answer from beginning to end: the run behind `ask`.
+
+The order of things: read the inputs, open the model, fit the context, store the question, then
+store each piece of the answer before it is passed on. So whatever was shown is kept, and every
+way a run can end (done, failed, timed out, cancelled, killed) leaves a readable session.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypedDict, TypeVar
+
+from agentctl.core.backends.base import (
+    ChatModel,
+    ChatRequest,
+    Done,
+    Message,
+    TextDelta,
+    ThinkingDelta,
+)
+from agentctl.core.backends.registry import Opened, Registry
+from agentctl.core.backends.threads import run_in_thread
+from agentctl.core.chat.attachments import STDIN_NAME, InputLimits, Loaded, load_attachments
+from agentctl.core.chat.context import FittedContext, fit_context, prompt_budget
+from agentctl.core.chat.conversation import AskRequest, Conversation, Prepared
+from agentctl.core.chat.recording import Recording
+from agentctl.core.chat.schema import check_schema, validate_answer
+from agentctl.core.chat.sessions import SessionStore, utc_now
+from agentctl.core.errors import (
+    AgentctlError,
+    BackendTimeout,
+    ContextOverflow,
+    UsageProblem,
+)
+from agentctl.core.events import (
+    ErrorRaised,
+    Event,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+    TextArrived,
+    ThinkingArrived,
+    UsageMeasured,
+    WarningRaised,
+)
+from agentctl.core.files import well_formed
+
+# Seconds: an answer is not kept waiting for where it came from.
+DEVICE_S = 1.5
+ONE_PIECE_S = 0.02
+# What is tried next, as a share of a prompt that was counted too low.
+NEXT_BUDGET = 0.75
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Answerer:
+    """Answers questions with a registry's models; `sessions` opens the store when needed."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        sessions: Callable[[], SessionStore],
+        limits: InputLimits,
+        now: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._registry = registry
+        self._sessions = sessions
+        self._limits = limits
+        self._now = now
+        self._monotonic = monotonic
+
+    async def prepare(self, request: AskRequest) -> Prepared:
+        """What `ask` would send. Raises what the inputs, the model or the window object to."""
+        conversation, loaded = await self.read(request)
+        async with _closing(await self.open(request)) as opened:
+            info = await opened.model.info()
+            budget = prompt_budget(info.context_window, request.options.max_tokens)
+            fitted = await _fit(opened.model, budget, conversation, request)
+        return Prepared(
+            model=opened.name,
+            backend=opened.backend,
+            reason=opened.reason,
+            messages=fitted.messages,
+            prompt_tokens=fitted.prompt_tokens,
+            context_window=info.context_window,
+            truncated_tokens=fitted.truncated_tokens,
+            warnings=(*loaded.warnings, *_dropped(fitted)),
+        )
+
+    async def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
+        """The run's events. Raises nothing of ours: failures are events too.
+
+        A cancelled run still yields its `RunFinished`, then raises CancelledError.
+        """
+        run = _Run(self, request, self._now, self._monotonic)
+        cancelled: asyncio.CancelledError | None = None
+        error: AgentctlError | None = None
+        try:
+            async with aclosing(run.answer()) as events:
+                async for event in events:
+                    yield event
+        except AgentctlError as problem:
+            error = problem
+        except asyncio.CancelledError as problem:
+            cancelled = problem
+        except Exception as problem:
+            # A mistake of ours must not take the end of the run with it.
+            logger.exception("unexpected error")
+            error = AgentctlError(f"{type(problem).__name__}: {problem}")
+        except BaseException:
+            run.recording.finish("cancelled")
+            raise
+        for event in run.finish(error, is_cancelled=cancelled is not None):
+            yield event
+        if cancelled is not None:
+            raise cancelled
+
+    def recording(self, request: AskRequest) -> Recording:
+        return Recording(self._sessions if request.log else None)
+
+    async def read(self, request: AskRequest) -> tuple[Conversation, Loaded]:
+        """The conversation to send, with the files, pages and standard input of its last turn."""
+        if request.schema is not None:
+            check_schema(request.schema)
+        loaded = await run_in_thread(
+            lambda: load_attachments(request.files, request.stdin, self._limits)
+        )
+        request = request.well_formed()
+        prompt = request.prompt
+        if not prompt.strip() and loaded.attachments and loaded.attachments[0].name == STDIN_NAME:
+            # `agentctl ask < question.txt`: what is piped in is the question.
+            prompt = loaded.attachments.pop(0).text or ""
+        if not prompt.strip():
+            raise UsageProblem("the prompt is empty", 'agentctl ask "your question"')
+        sessions = self._sessions() if request.session is not None else None
+        return Conversation.resume(sessions, request, prompt, loaded.attachments), loaded
+
+    async def open(self, request: AskRequest) -> Opened:
+        return await self._registry.open(
+            request.model,
+            context_window=request.options.context_window,
+            keep_alive=request.options.keep_alive,
+        )
+
+
+@dataclass(slots=True)
+class _Timing:
+    """Seconds on the run's clock; `first` is when the first word arrived."""
+
+    started: float
+    first: float | None = None
+    ended: float | None = None
+
+
+class _Run:
+    def __init__(
+        self,
+        answerer: Answerer,
+        request: AskRequest,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.recording = answerer.recording(request)
+        self._answerer = answerer
+        self._request = request
+        self._id = secrets.token_hex(5)
+        self._now = now
+        self._monotonic = monotonic
+        self._deadline = None if request.timeout_s is None else request.timeout_s + monotonic()
+        self._is_started = False
+
+    async def answer(self) -> AsyncGenerator[Event, None]:
+        """From the first event to the usage; what goes wrong is raised."""
+        request = self._request
+        conversation, loaded = await self._in_time(self._answerer.read(request))
+        async with _closing(await self._in_time(self._answerer.open(request))) as opened:
+            info = await self._in_time(opened.model.info())
+            budget = prompt_budget(info.context_window, request.options.max_tokens)
+            fitted = await self._in_time(_fit(opened.model, budget, conversation, request))
+            session = self.recording.begin(conversation, opened)
+            yield self._started(opened.name, opened.backend, session, opened.reason)
+            for message in loaded.warnings:
+                yield self._warning("input", message)
+            events = self._stream_fitted(opened.model, info.context_window, conversation, fitted)
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        if request.schema is not None:
+            validate_answer(self.recording.text, request.schema)
+
+    def finish(self, error: AgentctlError | None, *, is_cancelled: bool) -> Iterator[Event]:
+        """The events that end every run."""
+        status = _status(error, is_cancelled=is_cancelled)
+        problem = self.recording.finish(status, error.message if error else None)
+        if problem is not None and error is None:
+            error, status = problem, "failed"
+        if not self._is_started:
+            yield self._started(self._request.model, "", None, None)
+        if error is not None:
+            yield self._error(error)
+        logger.info(
+            "run finished",
+            extra={
+                "run_id": self._id,
+                "status": status,
+                "error": error and f"{error.slug}: {error.message}",
+                "content": self.recording.text,
+            },
+        )
+        yield RunFinished(**self._stamp(), status=status, answer=self.recording.text)
+
+    async def _stream_fitted(
+        self, model: ChatModel, window: int, conversation: Conversation, fitted: FittedContext
+    ) -> AsyncGenerator[Event, None]:
+        """Leaves out more when a backend finds more tokens than were counted.
+
+        Only some backends can count exactly; the others refuse a prompt before they begin.
+        """
+        while True:
+            for message in _dropped(fitted):
+                yield self._warning("context", message)
+            try:
+                async with aclosing(self._stream(model, fitted, window)) as events:
+                    async for event in events:
+                        yield event
+            except ContextOverflow as overflow:
+                if self.recording.has_arrived:
+                    raise
+                budget = int(fitted.prompt_tokens * NEXT_BUDGET)
+                try:
+                    fitted = await self._in_time(_fit(model, budget, conversation, self._request))
+                except ContextOverflow:
+                    raise overflow from None
+            else:
+                return
+
+    async def _stream(
+        self, model: ChatModel, fitted: FittedContext, window: int
+    ) -> AsyncGenerator[Event, None]:
+        request = ChatRequest(
+            messages=fitted.messages, schema=self._request.schema, options=self._request.options
+        )
+        said = [message.content for message in fitted.messages]
+        logger.debug("asking", extra={"run_id": self._id, "content": said})
+        timing = _Timing(self._monotonic())
+        async with aclosing(model.stream(request)) as deltas:
+            while (delta := await self._in_time(anext(deltas, None))) is not None:
+                if isinstance(delta, Done):
+                    timing.ended = self._monotonic()
+                    yield await self._usage(model, delta, timing, fitted, window)
+                    if not self.recording.text:
+                        yield self._warning("empty", "the model answered nothing")
+                    if delta.finish_reason == "length":
+                        yield self._warning("length", "the answer stopped at the token limit")
+                elif isinstance(delta, TextDelta | ThinkingDelta):
+                    timing.first = timing.first or self._monotonic()
+                    delta = replace(delta, text=well_formed(delta.text))
+                    warning = self.recording.append(delta)
+                    kind = TextArrived if isinstance(delta, TextDelta) else ThinkingArrived
+                    yield kind(**self._stamp(), text=delta.text)
+                    if warning is not None:
+                        yield self._warning(warning.slug, warning.message)
+
+    async def _usage(
+        self, model: ChatModel, done: Done, timing: _Timing, fitted: FittedContext, window: int
+    ) -> Event:
+        ended = timing.ended or self._monotonic()
+        first = timing.first or ended
+        # An answer in one piece has no speed of its own: then all of the time counts.
+        speaking = ended - (first if ended - first > ONE_PIECE_S else timing.started)
+        usage = UsageMeasured(
+            **self._stamp(),
+            prompt_tokens=done.prompt_tokens,
+            completion_tokens=done.completion_tokens,
+            ttft_ms=round(1000 * (first - timing.started), 1),
+            total_ms=round(1000 * (ended - timing.started), 1),
+            tokens_per_s=round(done.completion_tokens / max(speaking, 1e-3), 1),
+            context_window=window,
+            truncated_tokens=fitted.truncated_tokens,
+            device=await _device(model),
+        )
+        self.recording.usage = usage
+        return usage
+
+    async def _in_time(self, awaitable: Awaitable[T]) -> T:
+        """Waits no longer than the run's deadline. Raises BackendTimeout."""
+        if self._deadline is None:
+            return await awaitable
+        try:
+            async with asyncio.timeout(max(self._deadline - self._monotonic(), 0)):
+                return await awaitable
+        except TimeoutError:
+            seconds = self._request.timeout_s
+            raise BackendTimeout(
+                f"the answer was not finished within {seconds:g} seconds", "give more: --timeout"
+            ) from None
+
+    def _stamp(self) -> "_Stamp":
+        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"run_id": self._id, "time": time}
+
+    def _started(
+        self, model: str, backend: str, session: str | None, reason: str | None
+    ) -> RunStarted:
+        self._is_started = True
+        return RunStarted(
+            **self._stamp(), model=model, backend=backend, session=session, reason=reason
+        )
+
+    def _warning(self, code: str, message: str) -> WarningRaised:
+        return WarningRaised(**self._stamp(), code=code, message=message)
+
+    def _error(self, error: AgentctlError) -> ErrorRaised:
+        return ErrorRaised(
+            **self._stamp(),
+            code=error.slug,
+            message=error.message,
+            hint=error.hint,
+            exit_code=error.exit_code,
+        )
+
+
+class _Stamp(TypedDict):
+    run_id: str
+    time: str
+
+
+@asynccontextmanager
+async def _closing(opened: Opened) -> AsyncIterator[Opened]:
+    try:
+        yield opened
+    finally:
+        await opened.model.close()
+
+
+async def _device(model: ChatModel) -> str | None:
+    with suppress(AgentctlError, TimeoutError):
+        async with asyncio.timeout(DEVICE_S):
+            return await model.device()
+    return None
+
+
+async def _fit(
+    model: ChatModel, budget: int, conversation: Conversation, request: AskRequest
+) -> FittedContext:
+    async def count(messages: tuple[Message, ...]) -> int:
+        return await model.count_tokens(
+            ChatRequest(messages=messages, schema=request.schema, options=request.options)
+        )
+
+    widest = (await model.info()).max_context_window
+    return await fit_context(conversation.messages(), budget, count, widest)
+
+
+def _dropped(fitted: FittedContext) -> tuple[str, ...]:
+    if not fitted.dropped_messages:
+        return ()
+    return (
+        f"the oldest {fitted.dropped_messages} messages ({fitted.truncated_tokens:,} tokens) of "
+        "this session were left out to fit the context window",
+    )
+
+
+def _status(error: AgentctlError | None, *, is_cancelled: bool) -> RunStatus:
+    if is_cancelled:
+        return "cancelled"
+    if isinstance(error, BackendTimeout):
+        return "timeout"
+    return "failed" if error is not None else "done"

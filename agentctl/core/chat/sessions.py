@@ -1,0 +1,383 @@
+"""Saved conversations: sessions, their messages and attachments, and full-text search.
+
+An answer is stored while it arrives: `begin_answer`, `append` for each piece, `finish_answer`.
+A process killed in between leaves the pieces; whoever reads the message next finds them.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, cast
+
+from agentctl.core.backends.base import Image, Role
+from agentctl.core.chat.attachments import Attachment
+from agentctl.core.errors import NotFound, UsageProblem
+from agentctl.core.events import RunStatus
+from agentctl.core.files import well_formed
+from agentctl.core.jsontypes import JsonObject
+from agentctl.core.storage import transaction, translated_errors
+
+LATEST = "latest"
+"""What means the session that was used last; never a name."""
+
+# Digits of an id that no name has by chance.
+SHORT_ID = 6
+
+# How its run ended; `partial` while it arrives, and for good when its process was killed.
+MessageStatus: TypeAlias = RunStatus | Literal["partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`title` is the beginning of the first prompt; `parent` the session it was forked from."""
+
+    id: str
+    name: str | None
+    title: str
+    created: str
+    updated: str
+    parent: str | None
+    messages: int
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    id: int
+    role: Role
+    content: str
+    thinking: str
+    status: MessageStatus
+    model: str | None
+    backend: str | None
+    created: str
+    usage: JsonObject | None
+    error: str | None
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMatch:
+    """A message found by `search`; `excerpt` marks the words found with **."""
+
+    session: str
+    name: str | None
+    message_id: int
+    role: Role
+    created: str
+    excerpt: str
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Ten hexadecimal digits: short enough to type, and a prefix of them is enough."""
+    return secrets.token_hex(5)
+
+
+class SessionStore:
+    """The sessions of one database.
+
+    Every method may raise StorageError or BackendBusy.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        now: Callable[[], datetime] = utc_now,
+        make_id: Callable[[], str] = new_id,
+    ) -> None:
+        self._connection = connection
+        self._now = now
+        self._make_id = make_id
+
+    def create(self, title: str, name: str | None = None, parent: str | None = None) -> str:
+        """The new session's id. Raises UsageProblem when the name is taken, or means another."""
+        identifier, time = self._make_id(), self._time()
+        if name is not None and (name == LATEST or not name.strip()):
+            raise UsageProblem(f"{name!r} is no name for a session", "choose another name")
+        with translated_errors():
+            try:
+                self._connection.execute(
+                    "INSERT INTO sessions (id, name, title, created, updated, parent)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (identifier, name, title, time, time, parent),
+                )
+            except sqlite3.IntegrityError:
+                raise UsageProblem(
+                    f"a session named {name} exists already", f"agentctl sessions show {name}"
+                ) from None
+        return identifier
+
+    def find(self, reference: str) -> Session:
+        """By name, id, the beginning of an id, or `latest`.
+
+        Raises:
+            NotFound: none, or more than one, is meant.
+        """
+        sessions = self._meant(reference, 1)
+        if len(sessions) != 1:
+            what = "more than one session begins with" if sessions else "no session"
+            raise NotFound(f"{what} {reference}", "agentctl sessions list")
+        return sessions[0]
+
+    def named(self, name: str) -> str | None:
+        """The id of the session to go on with, or None when one of this name is to be made.
+
+        The beginning of an id counts only when it is too long to be a name by chance.
+        """
+        sessions = self._meant(name, SHORT_ID)
+        return sessions[0].id if len(sessions) == 1 else None
+
+    def recent(self, limit: int | None = None) -> list[Session]:
+        """The latest first."""
+        return self._sessions("", (), limit)
+
+    def messages(self, session: str) -> list[StoredMessage]:
+        """In order, with what had arrived of unfinished answers."""
+        attachments = self._attachments(session)
+        with translated_errors():
+            rows = self._connection.execute(
+                f"""SELECT id, role, content || {_parts(0)}, thinking || {_parts(1)}, status,
+                           model, backend, created, usage, error
+                    FROM messages m WHERE session = ? ORDER BY id""",
+                (session,),
+            ).fetchall()
+        return [
+            StoredMessage(
+                id=number,
+                role=role,
+                content=content,
+                thinking=thinking,
+                status=status,
+                model=model,
+                backend=backend,
+                created=created,
+                usage=json.loads(usage) if usage else None,
+                error=error,
+                attachments=tuple(attachments.get(number, ())),
+            )
+            for (
+                number,
+                role,
+                content,
+                thinking,
+                status,
+                model,
+                backend,
+                created,
+                usage,
+                error,
+            ) in rows
+        ]
+
+    def add_message(
+        self, session: str, role: Role, content: str, attachments: Iterable[Attachment] = ()
+    ) -> int:
+        """Stores a whole message, all of it or nothing; returns its id."""
+        with self._transaction():
+            message = self._insert(session, role, content, "done", None, None)
+            self._connection.executemany(
+                "INSERT INTO attachments (message, name, media_type, text, data)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [
+                    (message, a.name, a.media_type, a.text, a.image.data if a.image else None)
+                    for a in attachments
+                ],
+            )
+        return message
+
+    def begin_answer(self, session: str, model: str, backend: str) -> int:
+        with self._transaction():
+            self._settle()
+            return self._insert(session, "assistant", "", "partial", model, backend)
+
+    def append(self, message: int, text: str, *, thinking: bool = False) -> None:
+        """Adds a piece of an unfinished answer; on disk when this returns."""
+        with translated_errors():
+            self._connection.execute(
+                "INSERT INTO message_parts (message, thinking, text) VALUES (?, ?, ?)",
+                (message, thinking, text),
+            )
+
+    def finish_answer(
+        self,
+        message: int,
+        content: str,
+        thinking: str,
+        status: MessageStatus,
+        usage: JsonObject | None = None,
+        error: str | None = None,
+    ) -> None:
+        with self._transaction():
+            self._connection.execute("DELETE FROM message_parts WHERE message = ?", (message,))
+            self._connection.execute(
+                "UPDATE messages SET content = ?, thinking = ?, status = ?, usage = ?, error = ?"
+                " WHERE id = ?",
+                (content, thinking, status, json.dumps(usage) if usage else None, error, message),
+            )
+            self._connection.execute(
+                "UPDATE sessions SET updated = ?"
+                " WHERE id = (SELECT session FROM messages WHERE id = ?)",
+                (self._time(), message),
+            )
+
+    def search(self, query: str, limit: int = 20) -> list[SessionMatch]:
+        """Messages that hold all the words of `query`, the best first. Any string is legal."""
+        query = well_formed(query).replace('"', " ").replace("\0", " ")
+        words = [f'"{word}"' for word in query.split()]
+        if not words:
+            return []
+        with self._transaction():
+            self._settle()
+        with translated_errors():
+            rows = self._connection.execute(
+                """SELECT m.session, s.name, m.id, m.role, m.created,
+                          snippet(messages_fts, 0, '**', '**', '…', 24)
+                   FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid
+                   JOIN sessions s ON s.id = m.session
+                   WHERE messages_fts MATCH ? ORDER BY bm25(messages_fts) LIMIT ?""",
+                (" ".join(words), limit),
+            ).fetchall()
+        return [SessionMatch(*row) for row in rows]
+
+    def remove(self, session: str) -> None:
+        with self._transaction():
+            messages = "(SELECT id FROM messages WHERE session = ?)"
+            for statement in (
+                f"DELETE FROM message_parts WHERE message IN {messages}",
+                f"DELETE FROM attachments WHERE message IN {messages}",
+                "DELETE FROM messages WHERE session = ?",
+                "UPDATE sessions SET parent = NULL WHERE parent = ?",
+                "DELETE FROM sessions WHERE id = ?",
+            ):
+                self._connection.execute(statement, (session,))
+
+    def fork(self, session: str, name: str | None = None, last_message: int | None = None) -> str:
+        """A copy that goes its own way, up to and with `last_message` (an id); its id.
+
+        Raises:
+            NotFound: `last_message` is not of this session.
+            UsageProblem: the name is taken.
+        """
+        original = self.find(session)
+        kept = [message.id for message in self.messages(original.id)]
+        if last_message is not None:
+            if last_message not in kept:
+                raise NotFound(
+                    f"session {original.id} has no message {last_message}",
+                    f"agentctl sessions show {original.id}",
+                )
+            kept = kept[: kept.index(last_message) + 1]
+        with self._transaction():
+            self._settle()
+            copy = self.create(original.title, name, original.id)
+            for message in kept:
+                self._copy_message(message, copy)
+        return copy
+
+    def _meant(self, reference: str, shortest: int) -> list[Session]:
+        """The sessions that may be meant; the beginning of an id has `shortest` digits or more."""
+        reference = well_formed(reference)
+        sessions = self._sessions("WHERE s.name = ? OR s.id = ?", (reference, reference))
+        if not sessions and reference == LATEST:
+            sessions = self._sessions("", (), 1)
+        if not sessions and len(reference) >= shortest and reference.isalnum():
+            sessions = self._sessions("WHERE s.id GLOB ?", (f"{reference}*",), 2)
+        return sessions
+
+    def _sessions(
+        self, where: str, values: tuple[str, ...], limit: int | None = None
+    ) -> list[Session]:
+        with translated_errors():
+            rows = self._connection.execute(
+                f"""SELECT s.id, s.name, s.title, s.created, s.updated, s.parent,
+                      (SELECT count(*) FROM messages WHERE session = s.id),
+                      (SELECT model FROM messages WHERE session = s.id AND model IS NOT NULL
+                       ORDER BY id DESC LIMIT 1)
+                    FROM sessions s {where}
+                    ORDER BY s.updated DESC, s.rowid DESC LIMIT ?""",
+                (*values, -1 if limit is None else limit),
+            ).fetchall()
+        return [Session(*row) for row in rows]
+
+    def _copy_message(self, message: int, session: str) -> None:
+        columns = "role, content, thinking, status, model, backend, created, usage, error"
+        copy = self._connection.execute(
+            f"INSERT INTO messages (session, {columns})"
+            f" SELECT ?, {columns} FROM messages WHERE id = ?",
+            (session, message),
+        ).lastrowid
+        self._connection.execute(
+            "INSERT INTO attachments (message, name, media_type, text, data)"
+            " SELECT ?, name, media_type, text, data FROM attachments WHERE message = ?",
+            (copy, message),
+        )
+
+    def _attachments(self, session: str) -> dict[int, list[Attachment]]:
+        with translated_errors():
+            rows = self._connection.execute(
+                "SELECT message, name, media_type, text, data FROM attachments WHERE message IN"
+                " (SELECT id FROM messages WHERE session = ?) ORDER BY id",
+                (session,),
+            ).fetchall()
+        found: dict[int, list[Attachment]] = {}
+        for message, name, media_type, text, data in rows:
+            image = Image(media_type, data) if data is not None else None
+            found.setdefault(message, []).append(Attachment(name, media_type, text, image))
+        return found
+
+    def _insert(
+        self,
+        session: str,
+        role: Role,
+        content: str,
+        status: MessageStatus,
+        model: str | None,
+        backend: str | None,
+    ) -> int:
+        time = self._time()
+        cursor = self._connection.execute(
+            "INSERT INTO messages (session, role, content, thinking, status, model, backend,"
+            " created) VALUES (?, ?, ?, '', ?, ?, ?, ?)",
+            (session, role, content, status, model, backend, time),
+        )
+        self._connection.execute("UPDATE sessions SET updated = ? WHERE id = ?", (time, session))
+        return cast("int", cursor.lastrowid)
+
+    def _settle(self) -> None:
+        """Moves the pieces of unfinished answers into their messages, where search sees them.
+
+        Harmless while one is still arriving: `finish_answer` writes the whole text.
+        """
+        self._connection.execute(
+            f"""UPDATE messages AS m SET content = content || {_parts(0)},
+                  thinking = thinking || {_parts(1)}
+                WHERE status = 'partial'
+                  AND id IN (SELECT message FROM message_parts)"""
+        )
+        self._connection.execute(
+            "DELETE FROM message_parts WHERE message IN"
+            " (SELECT id FROM messages WHERE status = 'partial')"
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with translated_errors(), transaction(self._connection):
+            yield
+
+    def _time(self) -> str:
+        return self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _parts(thinking: int) -> str:
+    return (
+        "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM message_parts"
+        f" WHERE message = m.id AND thinking = {thinking} ORDER BY id)), '')"
+    )
