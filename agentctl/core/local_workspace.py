@@ -1,0 +1,121 @@
+"""The Workspace in this process: wires the wings together, decides nothing."""
+
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agentctl.core.backends.progress import PullProgress
+from agentctl.core.backends.registry import Registry
+from agentctl.core.chat.answer import Answerer
+from agentctl.core.chat.attachments import InputLimits
+from agentctl.core.chat.conversation import AskRequest, Prepared
+from agentctl.core.chat.export import to_json, to_markdown
+from agentctl.core.chat.sessions import Session, SessionMatch, SessionStore, StoredMessage
+from agentctl.core.chat.templates import Template, TemplateStore
+from agentctl.core.config import Settings
+from agentctl.core.events import Event
+from agentctl.core.paths import Paths
+from agentctl.core.storage import open_database
+from agentctl.core.workspace import ExportFormat
+
+if TYPE_CHECKING:
+    from agentctl.core.backends.model_manager import ModelEntry, ModelList, ModelManager
+
+
+class LocalWorkspace:
+    """Opens the database at the first verb that needs it."""
+
+    def __init__(self, settings: Settings, paths: Paths, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._environ = environ
+        self._registry = Registry(settings, paths, environ)
+        self._connection: sqlite3.Connection | None = None
+
+    @cached_property
+    def _sessions(self) -> SessionStore:
+        self._connection = open_database(self._paths.database)
+        return SessionStore(self._connection)
+
+    @cached_property
+    def _answerer(self) -> Answerer:
+        limits = InputLimits(
+            self._settings.limits.input_bytes,
+            self._settings.limits.folder_files,
+            self._settings.timeouts.idle,
+        )
+        return Answerer(self._registry, lambda: self._sessions, limits)
+
+    @cached_property
+    def _models(self) -> "ModelManager":
+        # It knows every backend; an answer needs one.
+        from agentctl.core.backends.model_manager import ModelManager
+
+        return ModelManager(self._registry, self._settings, self._paths, self._environ)
+
+    @cached_property
+    def _templates(self) -> TemplateStore:
+        return TemplateStore(self._paths)
+
+    def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
+        return self._answerer.ask(request)
+
+    async def prepare(self, request: AskRequest) -> Prepared:
+        return await self._answerer.prepare(request)
+
+    async def templates(self) -> list[str]:
+        return self._templates.names()
+
+    async def template(self, name: str) -> Template:
+        return self._templates.load(name)
+
+    async def save_template(self, name: str, template: Template) -> str:
+        return str(self._templates.save(name, template))
+
+    async def list_models(self) -> "ModelList":
+        return await self._models.list_models()
+
+    async def show_model(self, name: str) -> "ModelEntry":
+        return await self._models.show(name)
+
+    def pull_model(self, name: str) -> AsyncGenerator[PullProgress, None]:
+        return self._models.pull(name)
+
+    async def remove_model(self, name: str) -> None:
+        await self._models.remove(name)
+
+    async def use_model(self, name: str) -> None:
+        if name != "auto":
+            await self._models.show(name)
+        from agentctl.core.config_file import set_value
+
+        set_value(self._paths, "model", name)
+
+    async def list_sessions(self, limit: int | None = None) -> list[Session]:
+        return self._sessions.recent(limit)
+
+    async def show_session(self, reference: str) -> tuple[Session, list[StoredMessage]]:
+        session = self._sessions.find(reference)
+        return session, self._sessions.messages(session.id)
+
+    async def search_sessions(self, query: str, limit: int = 20) -> list[SessionMatch]:
+        return self._sessions.search(query, limit)
+
+    async def export_session(self, reference: str, form: ExportFormat) -> str:
+        session, messages = await self.show_session(reference)
+        return (to_json if form == "json" else to_markdown)(session, messages)
+
+    async def remove_session(self, reference: str) -> Session:
+        session = self._sessions.find(reference)
+        self._sessions.remove(session.id)
+        return session
+
+    async def fork_session(
+        self, reference: str, name: str | None = None, last_message: int | None = None
+    ) -> Session:
+        return self._sessions.find(self._sessions.fork(reference, name, last_message))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
