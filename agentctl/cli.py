@@ -1,0 +1,176 @@
+"""The command line: a table of commands, each imported only when it is the one that runs.
+
+Errors become a message and an exit code here, and nowhere else.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+from typer._click import Command as ClickCommand
+from typer._click import Context, HelpFormatter
+from typer._click.exceptions import ClickException, NoSuchOption, UsageError
+from typer._click.shell_completion import CompletionItem
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from agentctl.core.errors import AgentctlError, UsageProblem
+from agentctl.render.help import help_markup
+from agentctl.render.output import Form, Output, prepare_streams
+
+PROGRAM = "agentctl"
+COMPLETE_VARIABLE = "_AGENTCTL_COMPLETE"
+COMMANDS = {
+    "ask": "Ask a question; the answer streams.",
+    "models": "The models that answer: list, pull, remove, show, use.",
+    "sessions": "Past conversations: list, show, search, export, remove, fork.",
+    "templates": "Saved questions: list, show.",
+    "config": "Settings and where they come from: show, get, set, path, edit.",
+    "doctor": "Check the machine, the models and the data, and say what to do.",
+    "completion": "Print the completion script of a shell.",
+}
+GROUPS = {"models", "sessions", "templates", "config"}
+
+
+class LazyGroup(TyperGroup):
+    """Knows its commands by the table: help and completion import none of them."""
+
+    _is_listing = False
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> ClickCommand | None:
+        if cmd_name not in COMMANDS:
+            return None
+        if self._is_listing:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        return get_command(import_module(f"agentctl.commands.{cmd_name}").app)
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        self.rich_markup_mode = help_markup()
+        self._is_listing = True
+        super().format_help(ctx, formatter)
+        self._is_listing = False
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        self._is_listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._is_listing = False
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, ClickCommand | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise _unknown_command(args[0])
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: bool = typer.Option(False, "--version", "-V", help="Show the version and exit."),
+) -> None:
+    """A private AI workbench for the terminal.
+
+    Answers come from a model on this machine, and nothing leaves it.
+    """
+    if version:
+        from agentctl import __version__
+
+        Output(PROGRAM).line(f"{PROGRAM} {__version__}")
+    elif ctx.invoked_subcommand is None:
+        Output(PROGRAM).line(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; its exit code. Never raises."""
+    import os
+
+    prepare_streams()
+    if COMPLETE_VARIABLE in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
+    output = Output(_command_of(arguments), _form_of(arguments), "--plain" in arguments)
+    try:
+        return int(app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0)
+    except AgentctlError as error:
+        if "--debug" in arguments:
+            output.traceback(error)
+        output.error(error)
+        return error.exit_code
+    except ClickException as error:
+        problem = _usage_problem(error, output.command)
+        output.error(problem)
+        return problem.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader has left; what is still buffered must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last edge: no user sees a traceback
+        return _unexpected(error, output, is_debug="--debug" in arguments)
+
+
+def _unexpected(error: Exception, output: Output, *, is_debug: bool) -> int:
+    import logging
+
+    from agentctl.connect import set_up_logging
+
+    logger = logging.getLogger("agentctl")
+    if not logger.handlers:
+        set_up_logging()
+    logger.exception("unexpected error", exc_info=error)
+    if is_debug:
+        output.traceback(error)
+    kind = type(error).__name__
+    output.problem("unexpected", f"{kind}: {error}", "agentctl doctor; --debug shows more")
+    return 1
+
+
+def _usage_problem(error: ClickException, command: str) -> UsageProblem:
+    hint = f"{PROGRAM} {command} --help" if command != PROGRAM else f"{PROGRAM} --help"
+    if isinstance(error, NoSuchOption) and error.possibilities:
+        hint = f"{error.possibilities[0]}, or {hint}"
+    elif isinstance(error, UsageError) and error.ctx is not None:
+        hint = f"{error.ctx.command_path} --help"
+    return UsageProblem(error.format_message().replace("\n", " "), hint)
+
+
+def _unknown_command(name: str) -> UsageProblem:
+    import shlex
+
+    from agentctl.core.config import nearest
+
+    close = nearest(name, COMMANDS)
+    message = f"no command {name!r}" + (f" (did you mean {close}?)" if close else "")
+    quoted = shlex.quote(name) if set(name) & set('"$`\\!') else f'"{name}"'
+    return UsageProblem(message, f"agentctl ask {quoted}")
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The command's name before anything is parsed: errors carry it."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    if not words or words[0] not in COMMANDS:
+        return PROGRAM
+    return " ".join(words[: 2 if words[0] in GROUPS else 1])
+
+
+def _form_of(arguments: Sequence[str]) -> Form:
+    flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in flags:
+        return "json"
+    return "jsonl" if "--jsonl" in flags else "text"

@@ -1,0 +1,340 @@
+"""`agentctl ask`: one answer, streamed."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer._click import Context
+from typer.core import TyperOption
+
+from agentctl.commands import complete
+from agentctl.commands.common import StreamingCommand, load_config, new_app, with_workspace
+from agentctl.core.chat.attachments import STDIN_NAME, URL_SCHEMES, check_size
+from agentctl.core.chat.conversation import AskRequest, Prepared
+from agentctl.core.chat.schema import check_schema
+from agentctl.core.chat.templates import Template
+from agentctl.core.errors import InputMissing, InputUnreadable, UsageProblem
+from agentctl.core.events import UsageMeasured
+from agentctl.core.files import decode_text, read_bytes, read_up_to
+from agentctl.core.jsontypes import JsonObject
+from agentctl.core.paths import expand
+from agentctl.core.workspace import Workspace
+from agentctl.render.output import Output
+from agentctl.render.run import RunPrinter, RunSummary
+
+# A schema is text somebody wrote; more than this is a mistake.
+SCHEMA_BYTES = 1_000_000
+
+app = new_app()
+
+
+class AskCommand(StreamingCommand):
+    """Adds the options that take a name and a value, which Typer cannot declare."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # Any: handed on as it came
+        super().__init__(*args, **options)
+        self.params[-1:-1] = [
+            _pairs("-o", "--option", "OPTION VALUE", "How to sample: temperature, seed, …"),
+            _pairs("-p", "--param", "KEY VALUE", "A value for the template's $KEY."),
+        ]
+
+    def invoke(self, ctx: Context) -> Any:  # Any: Typer's own signature
+        ctx.meta["options"] = ctx.params.pop("option", ())
+        ctx.meta["parameters"] = dict(ctx.params.pop("param", ()))
+        return super().invoke(ctx)
+
+
+def _pairs(short: str, long: str, metavar: str, text: str) -> TyperOption:
+    return TyperOption(
+        param_decls=[short, long], nargs=2, multiple=True, type=str, metavar=metavar, help=text
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The command line, read; a template may still add to it."""
+
+    request: AskRequest
+    template: str | None
+    parameters: dict[str, str]
+    options: tuple[tuple[str, str], ...]
+    extract: bool
+
+
+@app.command(cls=AskCommand)
+def ask(
+    ctx: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from stdin.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="Which model.", autocompletion=complete.models),
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--file", help="A file, folder, URL or - to go along; repeatable."),
+    ] = None,
+    continue_: Annotated[
+        bool, typer.Option("-c", "--continue", help="Go on with the latest session.")
+    ] = False,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "-s",
+            "--session",
+            help="Go on with this session; made when new.",
+            autocompletion=complete.sessions,
+        ),
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "-t", "--template", help="A saved question.", autocompletion=complete.templates
+        ),
+    ] = None,
+    save: Annotated[
+        str | None, typer.Option(help="Save this as a template instead of asking.", metavar="NAME")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A file with a JSON Schema that the answer must fit.")
+    ] = None,
+    extract: Annotated[
+        bool, typer.Option("-x", "--extract", help="Print the first code block only.")
+    ] = False,
+    usage: Annotated[
+        bool, typer.Option("-u", "--usage", help="Show tokens, speed and context on stderr.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent, and its tokens.")
+    ] = False,
+    no_log: Annotated[bool, typer.Option("--no-log", help="Store nothing.")] = False,
+    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Ignore standard input.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds the whole answer may take.")
+    ] = None,
+) -> None:
+    """Ask a question; the answer streams.
+
+    Example: git diff | agentctl ask "Write a commit message"
+    """
+    output: Output = ctx.obj
+    if continue_ and session is not None:
+        raise UsageProblem("-c and -s exclude each other", "agentctl ask -s NAME …")
+    if extract and output.form == "jsonl":
+        raise UsageProblem("-x and --jsonl exclude each other", "agentctl ask -x --json …")
+    if save is None and prompt is not None and not prompt.strip():
+        raise UsageProblem("the prompt is empty", 'agentctl ask "your question"')
+    config = load_config()
+    names = file or []
+    is_named = prompt == "-" or "-" in names
+    limit = config.settings.limits.input_bytes
+    asked = _Asked(
+        AskRequest(
+            prompt="" if prompt in (None, "-") else prompt,
+            files=tuple(_absolute(name) for name in names if name != "-"),
+            stdin=None if no_stdin or save else _read_stdin(limit, is_named=is_named),
+            model=model or "",
+            system=system,
+            session="latest" if continue_ else session,
+            create_session=not continue_,
+            schema=_read_schema(schema) if schema is not None else None,
+            timeout_s=timeout,
+            log=not no_log,
+        ),
+        template,
+        ctx.meta["parameters"],
+        ctx.meta["options"],
+        extract,
+    )
+
+    async def use(workspace: Workspace) -> int:
+        if save is not None:
+            where = await workspace.save_template(save, _as_template(asked))
+            output.note(f"saved as {where}; use it: agentctl ask -t {save}")
+            return 0
+        request, extracts = await _complete(asked, workspace, config.settings.model)
+        if dry_run:
+            _show_prepared(output, await workspace.prepare(request))
+            return 0
+        printer = RunPrinter(output, is_quiet=extracts, shows_usage=usage)
+        return await _answer(workspace, request, output, printer, extracts=extracts)
+
+    raise typer.Exit(with_workspace(use, config))
+
+
+async def _answer(
+    workspace: Workspace,
+    request: AskRequest,
+    output: Output,
+    printer: RunPrinter,
+    *,
+    extracts: bool,
+) -> int:
+    summary = RunSummary()
+    try:
+        async with aclosing(workspace.ask(request)) as events:
+            async for event in events:
+                summary.add(event)
+                printer.show(event)
+    finally:
+        printer.close()
+    answer = first_code_block(summary.answer, output) if extracts else summary.answer
+    if output.form == "json":
+        if answer or summary.error is None:
+            output.data(_result(summary, answer))
+    elif extracts and answer:
+        output.text(answer if answer.endswith("\n") else answer + "\n")
+    if summary.error is not None:
+        error = summary.error
+        output.problem(error.code, error.message, error.hint)
+    return summary.exit_code
+
+
+async def _complete(
+    asked: _Asked, workspace: Workspace, default_model: str
+) -> tuple[AskRequest, bool]:
+    """The request with its template filled in, and whether only code is wanted."""
+    from agentctl.core.backends.options import merge_options, parse_options
+
+    request = asked.request
+    template = Template()
+    if asked.template is not None:
+        template = await workspace.template(asked.template)
+        request = _filled(request, template, asked.parameters)
+    elif asked.parameters:
+        raise UsageProblem("-p needs a template", "agentctl ask -t NAME -p KEY VALUE")
+    options = merge_options(template.options, asked.options)
+    request = replace(
+        request,
+        model=request.model or template.model or default_model,
+        options=parse_options(options),
+        schema=template.schema if request.schema is None else request.schema,
+    )
+    return request, asked.extract or template.extract
+
+
+def _filled(request: AskRequest, template: Template, parameters: dict[str, str]) -> AskRequest:
+    text, stdin = request.prompt, request.stdin
+    if not text and stdin:
+        text, _ = decode_text(stdin, STDIN_NAME)
+        stdin = None
+    prompt, system = template.fill(text, parameters)
+    return replace(request, prompt=prompt, stdin=stdin, system=request.system or system)
+
+
+def _as_template(asked: _Asked) -> Template:
+    from agentctl.core.backends.options import merge_options, parse_options
+
+    options = merge_options({}, asked.options)
+    parse_options(options)
+    request = asked.request
+    return Template(
+        prompt=request.prompt or "$input",
+        system=request.system,
+        model=request.model or None,
+        options=options,
+        schema=request.schema,
+        extract=asked.extract,
+    )
+
+
+def _read_stdin(limit: int, *, is_named: bool) -> bytes | None:
+    """Raises InputTooLarge before more than `limit` bytes are held."""
+    if sys.stdin is None or (sys.stdin.isatty() and not is_named):
+        return None
+    try:
+        data = read_up_to(sys.stdin.buffer, limit + 1)
+    except OSError:
+        return None
+    check_size(STDIN_NAME, len(data), limit)
+    return data or None
+
+
+def _read_schema(path: Path) -> JsonObject:
+    text, _ = decode_text(read_bytes(path, SCHEMA_BYTES), str(path))
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputUnreadable(f"{path} is not JSON: {error}", "give a JSON Schema") from None
+    if not isinstance(schema, dict):
+        raise InputUnreadable(f"{path} holds no JSON object", "give a JSON Schema")
+    check_schema(schema)
+    return schema
+
+
+def _absolute(name: str) -> str:
+    if not name:
+        raise InputMissing("a file without a name", "-f FILE")
+    return name if name.startswith(URL_SCHEMES) else str(expand(name).absolute())
+
+
+def first_code_block(answer: str, output: Output) -> str:
+    """Its code; the whole answer, with a warning, when it has none."""
+    from markdown_it import MarkdownIt
+
+    code = next((each.content for each in MarkdownIt().parse(answer) if each.type == "fence"), None)
+    if code is None:
+        output.warning("the answer has no code block; this is all of it")
+        return answer
+    return code
+
+
+def _result(summary: RunSummary, answer: str) -> JsonObject:
+    started = summary.started
+    return {
+        "answer": answer,
+        "model": started.model if started else "",
+        "backend": started.backend if started else "",
+        "session": started.session if started else None,
+        "sources": [],
+        "usage": _counts(summary.usage) if summary.usage else None,
+        "warnings": [*summary.warnings],
+    }
+
+
+def _counts(usage: UsageMeasured) -> JsonObject:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "ttft_ms": usage.ttft_ms,
+        "total_ms": usage.total_ms,
+        "tokens_per_s": usage.tokens_per_s,
+        "context_window": usage.context_window,
+        "truncated_tokens": usage.truncated_tokens,
+    }
+
+
+def _show_prepared(output: Output, prepared: Prepared) -> None:
+    if output.form != "text":
+        messages: Iterator[JsonObject] = (
+            {"role": m.role, "content": m.content, "images": len(m.images)}
+            for m in prepared.messages
+        )
+        output.data(
+            {
+                "model": prepared.model,
+                "backend": prepared.backend,
+                "messages": [*messages],
+                "prompt_tokens": prepared.prompt_tokens,
+                "context_window": prepared.context_window,
+                "truncated_tokens": prepared.truncated_tokens,
+                "warnings": [*prepared.warnings],
+            }
+        )
+        return
+    for message in prepared.messages:
+        output.line(f"[{message.role}]\n{message.content}\n")
+    for warning in prepared.warnings:
+        output.warning(warning)
+    share = prepared.prompt_tokens / prepared.context_window
+    output.note(
+        f"{prepared.model} ({prepared.backend}) would see {prepared.prompt_tokens:,} tokens, "
+        f"{share:.0%} of its context window of {prepared.context_window:,}; nothing was sent"
+    )

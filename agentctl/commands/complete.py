@@ -1,0 +1,43 @@
+"""What the shell offers for a model, a session or a template; never an error, never a wait."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from agentctl.core.workspace import Workspace
+
+
+def models(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        listed = await workspace.list_models()
+        return [entry.name for entry in listed.models if entry.installed]
+
+    return _matching(names, incomplete)
+
+
+def known_models(incomplete: str) -> list[str]:
+    """Those that could be pulled too."""
+
+    async def names(workspace: Workspace) -> list[str]:
+        return [entry.name for entry in (await workspace.list_models()).models]
+
+    return _matching(names, incomplete)
+
+
+def sessions(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [session.name or session.id for session in await workspace.list_sessions(50)]
+
+    return _matching(names, incomplete)
+
+
+def templates(incomplete: str) -> list[str]:
+    return _matching(lambda workspace: workspace.templates(), incomplete)
+
+
+def _matching(names: Callable[[Workspace], Awaitable[list[str]]], incomplete: str) -> list[str]:
+    from agentctl.commands.common import with_workspace
+
+    # Whatever goes wrong, an error here would be written into the line that the user types.
+    with suppress(Exception):
+        return [name for name in with_workspace(names) if name.startswith(incomplete)]
+    return []

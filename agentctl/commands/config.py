@@ -1,0 +1,163 @@
+"""`agentctl config`: settings and where they come from."""
+
+import os
+import re
+import shlex
+from typing import Annotated
+
+import typer
+from typer._click import Context
+
+from agentctl.commands.common import Command, new_app
+from agentctl.connect import user_config, user_paths
+from agentctl.core.config import Config, key_types, nearest
+from agentctl.core.config_file import set_value, unset_value
+from agentctl.core.errors import ConfigError, UsageProblem
+from agentctl.core.jsontypes import Json
+from agentctl.core.paths import make_private, shipped
+from agentctl.render.output import Output, is_terminal_in
+
+app = new_app()
+
+
+def _keys(incomplete: str) -> list[str]:
+    return [key for key in key_types() if key.startswith(incomplete)]
+
+
+Key = Annotated[
+    str, typer.Argument(help="A key such as ollama.host.", metavar="KEY", autocompletion=_keys)
+]
+
+
+@app.callback()
+def config() -> None:
+    """Settings: flags win over AGENTCTL_* variables, .env, agentctl.toml, and the user's file."""
+
+
+@app.command(cls=Command)
+def show(ctx: typer.Context) -> None:
+    """Show every setting and where its value comes from.
+
+    Example: agentctl config show
+    """
+    output: Output = ctx.obj
+    loaded = user_config()
+    if output.form == "json":
+        output.data({key: _described(loaded, key) for key in loaded.values})
+        return
+    rows = [(key, _text(value), loaded.origins[key]) for key, value in loaded.values.items()]
+    output.table(("key", "value", "from"), rows)
+
+
+@app.command(cls=Command)
+def get(ctx: typer.Context, key: Key) -> None:
+    """Print the value of one setting.
+
+    Example: agentctl config get ollama.host
+    """
+    output: Output = ctx.obj
+    loaded = user_config()
+    if key not in loaded.values:
+        close = nearest(key, loaded.values)
+        raise ConfigError(
+            f"unknown key {key}" + (f" (did you mean {close}?)" if close else ""),
+            "agentctl config show",
+        )
+    if output.form == "json":
+        output.data(_described(loaded, key))
+        return
+    output.line(_text(loaded.values[key]))
+
+
+class SetCommand(Command):
+    """Takes a value such as -1 for what it is, not for an option."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        numbers = [argument for argument in args if re.fullmatch(r"-\d+", argument)]
+        if numbers and "--" not in args:
+            args = [*(argument for argument in args if argument not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)
+
+
+@app.command("set", cls=SetCommand)
+def set_(
+    ctx: typer.Context,
+    key: Key,
+    value: Annotated[str | None, typer.Argument(help="The new value.")] = None,
+    unset: Annotated[bool, typer.Option("--unset", help="Back to the default.")] = False,
+) -> None:
+    """Change a setting in the user's file.
+
+    Example: agentctl config set ollama.context_window 16384
+    """
+    output: Output = ctx.obj
+    paths = user_paths()
+    if unset == (value is not None):
+        raise UsageProblem("give a value, or --unset", f"agentctl config set {key} VALUE")
+    if value is not None:
+        set_value(paths, key, value)
+    elif not unset_value(paths, key):
+        output.note(f"{key} was not set in {paths.settings}")
+    if output.form == "json":
+        output.data(_described(user_config(), key))
+
+
+@app.command(cls=Command)
+def path(ctx: typer.Context) -> None:
+    """Print where the user's file and the other places on disk are.
+
+    Example: agentctl config path
+    """
+    output: Output = ctx.obj
+    paths = user_paths()
+    places = {
+        "settings": paths.settings,
+        "templates": paths.templates,
+        "database": paths.database,
+        "models": paths.models,
+        "cache": paths.cache,
+        "log": paths.log,
+    }
+    if output.form == "json":
+        output.data({name: str(place) for name, place in places.items()})
+        return
+    output.fields({name: str(place) for name, place in places.items()})
+
+
+@app.command(cls=Command)
+def edit(ctx: typer.Context) -> None:
+    """Open the user's file in $VISUAL or $EDITOR.
+
+    Example: EDITOR=nano agentctl config edit
+    """
+    import subprocess
+
+    output: Output = ctx.obj
+    file = user_paths().settings
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    editor = editor or ("notepad" if os.name == "nt" else "vi")
+    if not is_terminal_in():
+        raise UsageProblem(
+            "an editor needs a terminal", f"agentctl config set KEY VALUE, or {file}"
+        )
+    if not file.exists():
+        make_private(file.parent)
+        commented = (
+            line if not line or line.startswith(("#", "[")) else f"# {line}"
+            for line in shipped("default.toml").read_text(encoding="utf-8").splitlines()
+        )
+        file.write_text("\n".join(commented) + "\n", encoding="utf-8")
+    try:
+        subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(file)], check=True)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise UsageProblem(f"{editor} failed: {error}", "set EDITOR to your editor") from None
+    user_config()
+    output.note(f"{file} is fine")
+
+
+def _described(loaded: Config, key: str) -> dict[str, Json]:
+    return {"value": loaded.values[key], "from": loaded.origins[key]}
+
+
+def _text(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

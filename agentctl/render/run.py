@@ -1,0 +1,149 @@
+"""A run's events, shown as they happen: words on stdout, all else on stderr."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentctl.core.events import (
+    ErrorRaised,
+    Event,
+    RunFinished,
+    RunStarted,
+    TextArrived,
+    ThinkingArrived,
+    UsageMeasured,
+    WarningRaised,
+    encode_event,
+)
+from agentctl.render.output import Output
+
+if TYPE_CHECKING:
+    from agentctl.render.markdown import MarkdownStream
+
+EXIT_CODES = {"done": 0, "timeout": 124, "max_rounds": 124, "denied": 77, "cancelled": 130}
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What is known of a run when it has ended."""
+
+    started: RunStarted | None = None
+    usage: UsageMeasured | None = None
+    error: ErrorRaised | None = None
+    finished: RunFinished | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        return self.finished.answer if self.finished is not None else ""
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return EXIT_CODES.get(self.finished.status, 1) if self.finished is not None else 1
+
+    def add(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.started = event
+            case UsageMeasured():
+                self.usage = event
+            case ErrorRaised():
+                self.error = event
+            case RunFinished():
+                self.finished = event
+            case WarningRaised():
+                self.warnings += (event.message,)
+
+
+class RunPrinter:
+    """Shows events in the form of `output`.
+
+    With `is_quiet` no words are shown while they stream: whoever asked prints the answer in
+    another form at the end.
+    """
+
+    def __init__(
+        self, output: Output, *, is_quiet: bool = False, shows_usage: bool = False
+    ) -> None:
+        self._output = output
+        self._is_quiet = is_quiet or output.form == "json"
+        self._shows_usage = shows_usage
+        self._markdown: MarkdownStream | None = None
+        self._is_thinking = False
+        self._ends_in_newline = True
+
+    def show(self, event: Event) -> None:
+        if self._output.form == "jsonl":
+            self._output.line(encode_event(event))
+            return
+        match event:
+            case RunStarted(reason=reason, model=model, backend=backend):
+                if reason and self._output.form == "text":
+                    self._output.note(f"{model} ({backend}): {reason}")
+            case ThinkingArrived(text=text):
+                self._show_thinking(text)
+            case TextArrived(text=text):
+                self._show_text(text)
+            case WarningRaised(message=message):
+                self._aside()
+                self._output.warning(message)
+            case UsageMeasured():
+                if self._shows_usage:
+                    self.close()
+                    self._output.note(usage_line(event))
+            case RunFinished() | ErrorRaised():
+                self.close()
+
+    def close(self) -> None:
+        """Ends what is being drawn. Harmless when called twice."""
+        self._aside()
+        if self._markdown is not None:
+            self._markdown.close()
+        if not self._ends_in_newline:
+            self._output.text("\n")
+            self._ends_in_newline = True
+
+    def _show_thinking(self, text: str) -> None:
+        if self._is_quiet:
+            return
+        if not self._is_thinking:
+            self._aside()
+        self._is_thinking = True
+        self._output.dim(text)
+
+    def _show_text(self, text: str) -> None:
+        if self._is_quiet or not text:
+            return
+        if self._is_thinking:
+            self._aside()
+        if self._output.is_rich:
+            if self._markdown is None:
+                from agentctl.render.markdown import MarkdownStream
+
+                self._markdown = MarkdownStream(self._output.console())
+            self._markdown.feed(text)
+        else:
+            self._output.text(text)
+            self._ends_in_newline = text.endswith("\n")
+
+    def _aside(self) -> None:
+        """Before anything else than thinking is written."""
+        if self._markdown is not None:
+            self._markdown.suspend()
+        if self._is_thinking:
+            self._is_thinking = False
+            self._output.dim("\n\n")
+
+
+def usage_line(usage: UsageMeasured) -> str:
+    used = usage.prompt_tokens + usage.completion_tokens
+    share = used / usage.context_window if usage.context_window else 0
+    line = (
+        f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens · first after "
+        f"{usage.ttft_ms / 1000:.2f} s · {usage.tokens_per_s:.1f} tokens/s · "
+        f"context {used:,}/{usage.context_window:,} ({share:.0%})"
+    )
+    if usage.truncated_tokens:
+        line += f" · {usage.truncated_tokens:,} tokens left out"
+    return f"{line} · {usage.device}" if usage.device else line

@@ -1,0 +1,84 @@
+"""What each command does not load: start-up is part of the product."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import environment, with_ollama
+from tests.support.ollama_server import ScriptedOllama
+
+HEAVY = {
+    "httpx",
+    "jsonschema",
+    "langchain_core",
+    "markdownify",
+    "numpy",
+    "pathspec",
+    "pydantic",
+    "pygments",
+    "requests",
+    "rich.markdown",
+    "sqlite_utils",
+    "textual",
+    "tomlkit",
+    "torch",
+    "xllamacpp",
+}
+
+
+def loaded_by(arguments: list[str], env: dict[str, str]) -> set[str]:
+    """The modules a finished command has loaded."""
+    program = (
+        "import sys; from agentctl.__main__ import main; code = main();"
+        "sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules)); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+def test_importing_the_package_imports_nothing(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, agentctl; print(*sys.modules)"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {name for name in done.stdout.split() if name.startswith("agentctl")} == {"agentctl"}
+
+
+def test_version_loads_no_command_line(home: Path) -> None:
+    assert "typer" not in loaded_by(["--version"], environment(home))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["models", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str], home: Path) -> None:
+    loaded = loaded_by(arguments, environment(home))
+
+    assert loaded & (HEAVY | {"asyncio", "msgspec"}) == set()
+
+
+def test_the_root_help_loads_no_command(home: Path) -> None:
+    loaded = loaded_by(["--help"], environment(home))
+
+    assert not [name for name in loaded if name.startswith("agentctl.commands.")]
+
+
+def test_ask_loads_only_the_backend_it_uses(home: Path) -> None:
+    with ScriptedOllama() as server:
+        env = with_ollama(home, server)
+        loaded_by(["ask", "makes the database"], env)
+        loaded = loaded_by(["ask", "hello"], env)
+
+    assert loaded & HEAVY == set()
+    assert "agentctl.core.backends.llama_cpp" not in loaded
+    assert "agentctl.core.backends.openai_compatible" not in loaded
