@@ -16,6 +16,10 @@ def main() -> int:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"agentctl {__version__}\n")
         return 0
+    if arguments[:1] == ["--load-worker"]:
+        from agentctl.core.knowledge.loaders.worker import serve
+
+        return serve(arguments[1:])
     from agentctl.cli import run
 
     return run(arguments)

@@ -5,6 +5,8 @@ AgentctlError
 │   ├── UsageProblem          2    wrong usage that only the verb could see
 │   ├── InputUnreadable       65   not what it claims to be
 │   │   ├── InputTooLarge     65   larger than the limit for one input
+│   │   ├── InputEncrypted    65   it has a password
+│   │   ├── InputHostile      65   reading it took more time or memory than is allowed
 │   │   └── ContextOverflow   65   one message is larger than the context window
 │   ├── InputMissing          66   does not exist, or may not be read
 │   ├── NotFound              1    no such session, template or message
@@ -13,6 +15,7 @@ AgentctlError
 │   ├── ModelForbidden        69   the model would leave this machine
 │   ├── DownloadFailed        69   no source could deliver the model
 │   ├── StorageError          1    the database cannot be used
+│   ├── EmbedderChanged       78   the documents were embedded by another model
 │   └── ConfigError           78   names file, line and key
 ├── RetryError                the same call may succeed later
 │   ├── BackendUnreachable    69   nothing answers at that address
@@ -74,6 +77,14 @@ class InputTooLarge(InputUnreadable):
     slug = "input-too-large"
 
 
+class InputEncrypted(InputUnreadable):
+    slug = "input-encrypted"
+
+
+class InputHostile(InputUnreadable):
+    slug = "input-hostile"
+
+
 class ContextOverflow(InputUnreadable):
     slug = "context-overflow"
 
@@ -104,6 +115,11 @@ class DownloadFailed(UserError):
 
 class StorageError(UserError):
     slug = "storage"
+
+
+class EmbedderChanged(UserError):
+    slug, exit_code = "embedder-changed", 78
+    usual_hint = "agentctl docs reindex"
 
 
 class ConfigError(UserError):

@@ -1,10 +1,14 @@
 """Reading what the user points at: files as text, folders as lists of files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILES = (".gitignore", ".agentctlignore")
 _IMAGE_TYPES = {
@@ -85,44 +89,74 @@ def image_type(data: bytes) -> str | None:
     return next((kind for magic, kind in _IMAGE_TYPES.items() if data.startswith(magic)), None)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """The folder's files in order, without hidden ones and what its ignore files name.
+def walk(folder: Path, failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """The folder's files in order, without hidden ones and what ignore files name.
 
-    Links are not followed: they may go round in a circle, or out of the folder.
+    In a Git repository the ignore files of the folders above count too. Links are not followed:
+    they may go round in a circle, or out of the folder. A folder that may not be read is passed
+    over when `failed` is told of it.
+
+    Raises:
+        InputMissing: a folder may not be read, and there is no `failed`.
     """
+
+    def passed_over(error: OSError) -> None:
+        if failed is None:
+            raise InputMissing(f"{error.filename}: {error.strerror}", "check its rights") from None
+        failed(error)
+
+    yield from _visit(folder, _rules_above(folder), passed_over)
+
+
+_Rules: TypeAlias = "list[tuple[Path, GitIgnoreSpec]]"
+
+
+def _visit(folder: Path, rules: _Rules, passed_over: Callable[[OSError], None]) -> Iterator[Path]:
+    try:
+        rules = rules + _rules_in(folder)
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        passed_over(error)
+        return
+    for path in paths:
+        is_folder = path.is_dir()
+        if path.name.startswith(".") or path.is_symlink() or _is_ignored(path, is_folder, rules):
+            continue
+        if is_folder:
+            yield from _visit(path, rules, passed_over)
+        elif path.is_file():
+            yield path
+
+
+def _rules_above(folder: Path) -> _Rules:
+    """Those of the folders above, down from the root of the repository; none outside of one."""
+    above = list(folder.parents)
+    root = next((n for n, each in enumerate(above) if (each / ".git").exists()), None)
+    if root is None or (folder / ".git").exists():
+        return []
+    rules: _Rules = []
+    for each in reversed(above[: root + 1]):
+        with suppress(OSError):
+            rules += _rules_in(each)
+    return rules
+
+
+def _rules_in(folder: Path) -> _Rules:
     from pathspec import GitIgnoreSpec
 
-    def visit(current: Path, rules: list[tuple[Path, GitIgnoreSpec]]) -> Iterator[Path]:
-        lines = [
-            line
-            for name in IGNORE_FILES
-            if (current / name).is_file()
-            for line in (current / name).read_text(encoding="utf-8", errors="replace").splitlines()
-        ]
-        if lines:
-            rules = [*rules, (current, GitIgnoreSpec.from_lines(lines))]
-        for path in sorted(current.iterdir()):
-            is_folder = path.is_dir()
-            if (
-                path.name.startswith(".")
-                or path.is_symlink()
-                or _is_ignored(path, is_folder, rules)
-            ):
-                continue
-            if is_folder:
-                yield from visit(path, rules)
-            elif path.is_file():
-                yield path
+    lines = [
+        line
+        for name in IGNORE_FILES
+        if (folder / name).is_file()
+        for line in (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
+    return [(folder, GitIgnoreSpec.from_lines(lines))] if lines else []
 
-    def _is_ignored(path: Path, is_folder: bool, rules: list[tuple[Path, GitIgnoreSpec]]) -> bool:
-        for root, spec in reversed(rules):
-            relative = path.relative_to(root).as_posix() + ("/" if is_folder else "")
-            include = spec.check_file(relative).include
-            if include is not None:
-                return include
-        return False
 
-    try:
-        yield from visit(folder, [])
-    except OSError as error:
-        raise InputMissing(f"{error.filename}: {error.strerror}", "check its rights") from None
+def _is_ignored(path: Path, is_folder: bool, rules: _Rules) -> bool:
+    for root, spec in reversed(rules):
+        relative = path.relative_to(root).as_posix() + ("/" if is_folder else "")
+        include = spec.check_file(relative).include
+        if include is not None:
+            return include
+    return False

@@ -211,6 +211,19 @@ def test_only_files_are_files(tree: Callable[..., Path]) -> None:
     assert found(folder) == ["file"]
 
 
+def test_in_a_repository_the_ignore_files_above_count_too(tree: Callable[..., Path]) -> None:
+    folder = tree(".git/HEAD", "a/b/kept", "a/b/left.log", "a/b/c/left.tmp")
+    (folder / ".gitignore").write_text("*.log\n")
+    (folder / "a" / ".gitignore").write_text("b/c/*.tmp\n")
+    assert found(folder / "a" / "b") == ["kept"]
+
+
+def test_outside_of_a_repository_they_do_not(tree: Callable[..., Path]) -> None:
+    folder = tree("a/kept.log")
+    (folder / ".gitignore").write_text("*.log\n")
+    assert found(folder / "a") == ["kept.log"]
+
+
 @on_linux
 def test_names_may_have_newlines_and_bytes_that_are_no_letters(tree: Callable[..., Path]) -> None:
     names = ["two\nlines", os.fsdecode(b"caf\xe9"), "- b", "ümlaut"]

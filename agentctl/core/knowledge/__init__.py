@@ -1,0 +1,1 @@
+"""The user's own documents: reading, cutting, storing, finding and citing them."""
