@@ -1,10 +1,13 @@
 """The lines of both wires: Ollama's JSON lines, and OpenAI's server-sent events."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from tests.support.ollama_script import Json, Reply, ScriptedModel
+
+DIMENSIONS = 48
 
 
 def tag(model: ScriptedModel) -> Json:
@@ -89,6 +92,29 @@ def _chat_line(request: Json, message: Json, *, done: bool = False, **rest: Any)
         "done": done,
     }
     return line(written | rest)
+
+
+def embeddings(request: Json) -> Json:
+    """The answer of `/api/embed`."""
+    vectors = [_vector(text) for text in request["input"]]
+    return {"model": request["model"], "embeddings": vectors, "prompt_eval_count": 1}
+
+
+def openai_embeddings(request: Json) -> Json:
+    """The answer of `/v1/embeddings`; its protocol promises no order."""
+    rows = [
+        {"object": "embedding", "index": index, "embedding": _vector(text)}
+        for index, text in enumerate(request["input"])
+    ]
+    return {"object": "list", "model": request["model"], "data": rows[::-1]}
+
+
+def _vector(text: str) -> list[float]:
+    """Of no particular length; texts that share words point in like directions."""
+    numbers = [0.5] * DIMENSIONS
+    for word in text.casefold().split():
+        numbers[zlib.crc32(word.encode(errors="replace")) % DIMENSIONS] += 3.0
+    return numbers
 
 
 def line(value: Json) -> bytes:

@@ -22,10 +22,12 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from tests.support.ollama_lines import (
+    embeddings,
     event,
     line,
     ollama_end,
     ollama_pieces,
+    openai_embeddings,
     openai_end,
     openai_pieces,
     show_model,
@@ -67,8 +69,9 @@ __all__ = [
 class ScriptedOllama:
     """Gives `replies` in order, then the last one again and again.
 
-    `requests` are the decoded bodies of the chats in order, `calls` every method and path.
-    `client_left` is set when a client hangs up on an answer that hangs.
+    `requests` are the decoded bodies of the chats and of what was to be embedded, in order,
+    `calls` every method and path. `client_left` is set when a client hangs up on an answer that
+    hangs.
     """
 
     def __init__(
@@ -181,8 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
             ("POST", "/api/pull"): self._pull,
             ("DELETE", "/api/delete"): self._delete,
             ("POST", "/api/chat"): self._chat,
+            ("POST", "/api/embed"): self._embed,
             ("GET", "/v1/models"): self._v1_models,
             ("POST", "/v1/chat/completions"): self._v1_chat,
+            ("POST", "/v1/embeddings"): self._v1_embed,
         }
         route = routes.get((self.command, self.path))
         if route is None:
@@ -255,6 +260,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self._known(request):
             pieces = [*openai_pieces(request, reply), openai_end(request, reply)]
             self._play(reply, pieces, lambda message: event({"error": {"message": message}}))
+
+    def _embed(self, request: Json) -> None:
+        reply = self.script.next_reply(request)
+        if self._known(request):
+            pieces = [line(embeddings(request))]
+            self._play(reply, pieces, lambda message: line({"error": message}))
+
+    def _v1_embed(self, request: Json) -> None:
+        reply = self.script.next_reply(request)
+        if self._known(request):
+            pieces = [line(openai_embeddings(request))]
+            self._play(reply, pieces, lambda message: line({"error": {"message": message}}))
 
     def _play(
         self, reply: Reply, pieces: Sequence[bytes], write_error: Callable[[str], bytes]

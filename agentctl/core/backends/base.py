@@ -115,13 +115,18 @@ Delta: TypeAlias = TextDelta | ThinkingDelta | ToolCallDelta | Done
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What a model is and can do. `context_window` (tokens) is the one that will be used."""
+    """What a model is and can do.
+
+    `context_window` (tokens) is the one that will be used, `parameters` are billions, None when
+    the backend cannot tell.
+    """
 
     name: str
     backend: str
     context_window: int
     max_context_window: int
     capabilities: frozenset[Capability]
+    parameters: float | None = None
 
 
 class ChatModel(Protocol):

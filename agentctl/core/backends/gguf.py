@@ -5,14 +5,16 @@ The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import mmap
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from agentctl.core.errors import InputUnreadable, ModelNotFound
 
 Value: TypeAlias = bool | int | float | str | None
+T = TypeVar("T")
 
 # Real headers stay far below these; a hostile one may claim anything.
 MAX_HEADER_BYTES = 64 * 2**20
@@ -33,16 +35,20 @@ _ARRAY = 9
 class GgufHeader:
     """What a model says of itself.
 
-    `context_length` is the training context in tokens, 0 when the file does not tell;
-    `parameters` counts the weights; `chat_template` is Jinja, empty when there is none.
+    `context_length` is the training context in tokens and `embedding_length` the width of its
+    vectors, 0 when the file does not tell; `parameters` counts the weights; `tokenizer` is
+    llama.cpp's name for the kind; `chat_template` is Jinja, empty when there is none.
     """
 
     architecture: str
     name: str
     parameters: int
     context_length: int
+    embedding_length: int
+    tokenizer: str
     chat_template: str
     is_embedding: bool
+    is_reranker: bool
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
@@ -52,6 +58,18 @@ def read_gguf_header(path: Path) -> GgufHeader:
         ModelNotFound: there is no such file.
         InputUnreadable: it may not be read, or is no GGUF file.
     """
+    return _read(path, parse_gguf_header)
+
+
+def read_gguf_strings(path: Path, field: str) -> list[str]:
+    """A field that is an array of strings, such as the vocabulary; empty when there is none.
+
+    Raises what `read_gguf_header` does.
+    """
+    return _read(path, lambda data: parse_gguf_strings(data, field))
+
+
+def _read(path: Path, parse: Callable[[mmap.mmap], T]) -> T:
     mend = "check the path, or take a model of the catalogue: agentctl models pull smollm2-135m"
     try:
         with path.open("rb") as file:
@@ -59,7 +77,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
             if file.read(4) != b"GGUF":
                 raise InputUnreadable(f"{path} is not a GGUF model", mend)
             with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-                return parse_gguf_header(data)
+                return parse(data)
     except FileNotFoundError:
         raise ModelNotFound(f"there is no model file {path}", mend) from None
     except OSError as error:
@@ -71,25 +89,34 @@ def read_gguf_header(path: Path) -> GgufHeader:
 def parse_gguf_header(data: bytes | mmap.mmap) -> GgufHeader:
     """Raises ValueError when the bytes are no whole GGUF header of version 2 or 3."""
     cursor = _Cursor(data)
-    if cursor.take(4) != b"GGUF":
-        raise ValueError("the first four bytes are not GGUF")
-    if (version := cursor.number("<I")) not in (2, 3):
-        raise ValueError(f"version {version} is unknown")
-    tensors, count = cursor.number("<Q"), cursor.number("<Q")
-    if tensors > MAX_TENSORS or count > MAX_FIELDS:
-        raise ValueError(f"it claims {tensors} tensors and {count} fields")
+    tensors, count = cursor.counts()
     fields = {cursor.string(): cursor.value(cursor.number("<I")) for _ in range(count)}
-    parameters = sum(cursor.tensor_size() for _ in range(tensors))
+    sizes = dict(cursor.tensor() for _ in range(tensors))
     architecture = _text(fields.get("general.architecture"))
     return GgufHeader(
         architecture=architecture,
         name=_text(fields.get("general.name")),
-        parameters=parameters,
+        parameters=sum(sizes.values()),
         context_length=_count(fields.get(f"{architecture}.context_length")),
+        embedding_length=_count(fields.get(f"{architecture}.embedding_length")),
+        tokenizer=_text(fields.get("tokenizer.ggml.model")),
         chat_template=_text(fields.get("tokenizer.chat_template")),
         is_embedding=_count(fields.get(f"{architecture}.pooling_type")) > 0
         or architecture.endswith("bert"),
+        is_reranker=any(name.startswith("cls.") for name in sizes),
     )
+
+
+def parse_gguf_strings(data: bytes | mmap.mmap, field: str) -> list[str]:
+    """Raises ValueError when the bytes are no whole GGUF header up to that field."""
+    cursor = _Cursor(data)
+    _, count = cursor.counts()
+    for _ in range(count):
+        key, kind = cursor.string(), cursor.number("<I")
+        if (key, kind) == (field, _ARRAY):
+            return cursor.strings()
+        cursor.value(kind)
+    return []
 
 
 class _Cursor:
@@ -99,6 +126,17 @@ class _Cursor:
         self._data = data
         self._size = len(data)
         self._at = 0
+
+    def counts(self) -> tuple[int, int]:
+        """Passes over the file's beginning; the numbers of its tensors and of its fields."""
+        if self.take(4) != b"GGUF":
+            raise ValueError("the first four bytes are not GGUF")
+        if (version := self.number("<I")) not in (2, 3):
+            raise ValueError(f"version {version} is unknown")
+        tensors, count = self.number("<Q"), self.number("<Q")
+        if tensors > MAX_TENSORS or count > MAX_FIELDS:
+            raise ValueError(f"it claims {tensors} tensors and {count} fields")
+        return tensors, count
 
     def take(self, size: int) -> bytes:
         start = self._at
@@ -124,14 +162,29 @@ class _Cursor:
         scalar: Value = struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
         return scalar
 
-    def tensor_size(self) -> int:
-        """Passes over one tensor's description; the number of its elements."""
-        self.string()
+    def strings(self) -> list[str]:
+        """An array of strings; empty when it holds something else."""
+        kind, count = self.number("<I"), self.number("<Q")
+        if kind != _STRING:
+            self._skip_array(kind, count)
+            return []
+        at, data, length = self._at, self._data, struct.Struct("<Q")
+        self._skip_strings(count)
+        found: list[str] = []
+        for _ in range(count):
+            start = at + 8
+            at = start + length.unpack_from(data, at)[0]
+            found.append(data[start:at].decode("utf-8", errors="replace"))
+        return found
+
+    def tensor(self) -> tuple[str, int]:
+        """Passes over one tensor's description; its name and the number of its elements."""
+        name = self.string()
         if (dimensions := self.number("<I")) > MAX_DIMENSIONS:
             raise ValueError(f"a tensor claims {dimensions} dimensions")
         shape = struct.unpack(f"<{dimensions}Q", self.take(8 * dimensions))
         self._skip(4 + 8)  # type and offset
-        return prod(shape)
+        return name, prod(shape)
 
     def _skip_array(self, kind: int, count: int) -> None:
         if kind in _SCALARS:

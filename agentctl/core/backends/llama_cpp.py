@@ -20,7 +20,7 @@ from agentctl.core.errors import BackendFailed, InputUnreadable, ModelIncapable
 from agentctl.core.jsontypes import JsonObject
 
 if TYPE_CHECKING:
-    from xllamacpp import CommonParams
+    from xllamacpp import CommonParams, Server
 
 _WIDEN_HINT = "send less, or raise the window: agentctl config set embedded.context_window {n}"
 _WIDEST_HINT = "send less, or take a model with a larger window: agentctl models list"
@@ -54,7 +54,7 @@ class LlamaCppModel:
         self._path = path
         self._name = name
         self._context_window = context_window
-        self._threads = threads or max(1, _count_cores() - 1)
+        self._threads = threads or max(1, count_cores() - 1)
         self._gpu_layers = gpu_layers
         self._header: GgufHeader | None = None
         self._engine: _Engine | None = None
@@ -77,6 +77,7 @@ class LlamaCppModel:
             context_window=window,
             max_context_window=header.context_length or window,
             capabilities=_capabilities(header),
+            parameters=header.parameters / 1e9 or None,
         )
 
     async def count_tokens(self, request: ChatRequest) -> int:
@@ -197,11 +198,7 @@ class _Engine:
         params.cache_ram_mib = _CACHE_MIB
         params.ctx_shift = False
         params.use_jinja = True
-        params.warmup = False
-        params.verbosity = -1
-        _lock_listener(params, self._key)
-        _read_into_page_cache(path)
-        self._server = xllamacpp.Server(params)
+        self._server = start_server(params, self._key)
 
     def close(self) -> None:
         # The last reference frees the engine; a call that is still on holds one of its own.
@@ -255,13 +252,23 @@ class _Engine:
         return int(answer["input_tokens"])
 
 
-def _lock_listener(params: "CommonParams", key: str) -> None:
+def start_server(params: "CommonParams", key: str) -> "Server":
+    """Loads the model of `params`; its listener answers nobody but who has `key`, and is silent.
+
+    Raises RuntimeError when the engine cannot load the file.
+    """
+    import xllamacpp
+
+    params.warmup = False
+    params.verbosity = -1
     params.api_keys = [key]
     params.endpoint_slots = False
     params.ui = False
     params.cors_origins_explicit = True
     params.cors_origins = params.cors_methods = params.cors_headers = ""
     params.cors_credentials = False
+    _read_into_page_cache(Path(params.model.path))
+    return xllamacpp.Server(params)
 
 
 def _read_into_page_cache(path: Path) -> None:
@@ -294,7 +301,8 @@ def _fit_window(asked: int, header: GgufHeader) -> int:
     return min(rounded, header.context_length or rounded)
 
 
-def _count_cores() -> int:
+def count_cores() -> int:
+    """Those that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

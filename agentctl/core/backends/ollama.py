@@ -95,6 +95,7 @@ class OllamaModel:
             capabilities=frozenset(
                 name for name in get_args(Capability) if name in details.capabilities
             ),
+            parameters=details.parameters,
         )
 
     async def count_tokens(self, request: ChatRequest) -> int:
@@ -132,18 +133,11 @@ class OllamaModel:
 
     async def _details(self) -> ModelDetails:
         if self._known is None:
-            self._check_local(is_remote=is_cloud_name(self._name))
+            check_local(self._name, is_cloud_name(self._name), allow_cloud=self._allow_cloud)
             details = await self._server.details(self._name)
-            self._check_local(is_remote=details.is_remote)
+            check_local(self._name, details.is_remote, allow_cloud=self._allow_cloud)
             self._known = details
         return self._known
-
-    def _check_local(self, *, is_remote: bool) -> None:
-        if is_remote and not self._allow_cloud:
-            raise ModelForbidden(
-                f"{self._name} runs on somebody else's machine",
-                "if that is what you want: agentctl config set ollama.allow_cloud true",
-            )
 
     def _check_capable(self, request: ChatRequest, details: ModelDetails) -> None:
         images = any(message.images for message in request.messages)
@@ -170,7 +164,7 @@ class OllamaModel:
             # Without these two the server drops the oldest messages in silence.
             "truncate": False,
             "shift": False,
-            "keep_alive": _keep_alive(options.keep_alive or self._keep_alive),
+            "keep_alive": write_keep_alive(options.keep_alive or self._keep_alive),
             "options": _write_options(options, self._window(details, options)),
         }
         if options.think is not None and "thinking" in details.capabilities:
@@ -199,6 +193,15 @@ class OllamaModel:
         except StatusError as error:
             raise translate_status(error, self._name) from None
         raise AnswerInterrupted(f"{self._name} stopped before its answer was complete")
+
+
+def check_local(name: str, is_remote: bool, *, allow_cloud: bool) -> None:
+    """Raises ModelForbidden when the model would leave this machine and may not."""
+    if is_remote and not allow_cloud:
+        raise ModelForbidden(
+            f"{name} runs on somebody else's machine",
+            "if that is what you want: agentctl config set ollama.allow_cloud true",
+        )
 
 
 def _write_message(message: Message) -> JsonObject:
@@ -236,7 +239,7 @@ def _write_options(options: ModelOptions, window: int) -> JsonObject:
     return written
 
 
-def _keep_alive(duration: str) -> Json:
+def write_keep_alive(duration: str) -> Json:
     """Ollama reads text as a Go duration, which needs a unit; a bare number must be one."""
     try:
         return int(duration)

@@ -100,6 +100,12 @@ class OllamaServer:
     async def models(self) -> list[InstalledModel]:
         return [_installed(tag) for tag in (await self._get("/api/tags", Tags))["models"] or ()]
 
+    async def digest(self, name: str) -> str:
+        """What tells two versions of an installed model apart; empty where it is not told."""
+        tags = (await self._get("/api/tags", Tags))["models"] or ()
+        wanted = (name, f"{name}:latest")
+        return next((tag.get("digest", "") for tag in tags if tag["name"] in wanted), "")
+
     async def details(self, name: str) -> ModelDetails:
         """Raises ModelNotFound, which names the most similar model that is installed."""
         try:

@@ -43,6 +43,7 @@ class Tag(TypedDict, total=False):
     name: Required[str]
     size: int
     modified_at: str
+    digest: str
     remote_host: str
     details: Details
     capabilities: list[str] | None
@@ -71,6 +72,10 @@ class Process(TypedDict, total=False):
 
 class Processes(TypedDict):
     models: list[Process] | None
+
+
+class Embeddings(TypedDict):
+    embeddings: list[list[float]]
 
 
 class PullStep(TypedDict, total=False):

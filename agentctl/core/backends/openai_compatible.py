@@ -87,7 +87,9 @@ class OpenAICompatibleModel:
                     for delta in parser.feed(_decode(data)):
                         yield delta
         except StatusError as error:
-            raise await self._translate(error) from None
+            raise await translate_refusal(
+                self._endpoint, error, self._name, self._api_key_env
+            ) from None
         yield parser.end()
 
     async def device(self) -> str | None:
@@ -96,23 +98,27 @@ class OpenAICompatibleModel:
     async def close(self) -> None:
         """Each request has a connection of its own, so there is nothing to free."""
 
-    async def _translate(self, error: StatusError) -> AgentctlError:
-        if error.status != 404:
-            return _translate_status(self._endpoint, error, self._api_key_env)
-        try:
-            names = await list_models(self._endpoint, self._api_key_env)
-        except AgentctlError:
-            return ModelNotFound(
-                f"{self._endpoint.address} knows neither {self._name} nor where models are listed",
-                "check that the address ends in /v1: agentctl config get openai.base_url",
-            )
-        close = nearest(self._name, names)
+
+async def translate_refusal(
+    endpoint: Endpoint, error: StatusError, model: str, api_key_env: str, choose: str = "models use"
+) -> AgentctlError:
+    """What an HTTP status means; `choose` is the command that takes another model."""
+    if error.status != 404:
+        return _translate_status(endpoint, error, api_key_env)
+    try:
+        names = await list_models(endpoint, api_key_env)
+    except AgentctlError:
         return ModelNotFound(
-            f"{self._endpoint.address} has no model {self._name}",
-            f"did you mean {close}? agentctl models use openai:{close}"
-            if close
-            else "see what it has: agentctl models list",
+            f"{endpoint.address} knows neither {model} nor where models are listed",
+            "check that the address ends in /v1: agentctl config get openai.base_url",
         )
+    close = nearest(model, names)
+    return ModelNotFound(
+        f"{endpoint.address} has no model {model}",
+        f"did you mean {close}? agentctl {choose} openai:{close}"
+        if close
+        else "see what it has: agentctl models list",
+    )
 
 
 async def list_models(endpoint: Endpoint, api_key_env: str = "OPENAI_API_KEY") -> list[str]:

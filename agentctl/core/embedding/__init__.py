@@ -1,0 +1,1 @@
+"""Turning text into vectors: one protocol, and the engines behind it."""

@@ -1,0 +1,117 @@
+"""Engines of llama.cpp that turn text into vectors or scores: `xllamacpp`, loaded many times.
+
+There is one engine for each thread, and each works on one text at a time: threads within one
+engine wait for each other after every layer, and texts within one batch pay for attention over
+all of them.
+"""
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+from agentctl.core.backends.llama_cpp import count_cores, start_server
+from agentctl.core.errors import BackendFailed, InputUnreadable
+from agentctl.core.jsontypes import JsonObject
+
+if TYPE_CHECKING:
+    from xllamacpp import Server
+
+Purpose: TypeAlias = Literal["embed", "rerank"]
+T = TypeVar("T")
+R = TypeVar("R")
+
+# An engine takes some 15 MB beside the weights, which all of them share.
+_MOST = 16
+
+
+class Engines:
+    """As many engines on one file as are used at once; they are kept until `close`.
+
+    Args:
+        path: the model file.
+        window: the most tokens a text may have, special tokens counted.
+        threads: to compute with, which is the number of engines; 0 for as many as there are
+            cores. What is not spread over them may load one engine more.
+    """
+
+    def __init__(self, path: Path, window: int, threads: int, purpose: Purpose) -> None:
+        self._path = path
+        self._window = window
+        self._threads = min(threads or count_cores(), _MOST)
+        self._purpose: Purpose = purpose
+        self._spreading = threading.Lock()
+        self._free = threading.Semaphore(self._threads + 1)
+        self._idle: list[Server] = []
+
+    def spread(self, work: Callable[[T], R], batches: Sequence[T]) -> list[R]:
+        """`work` on every batch, on all threads; one such call waits for another."""
+        if len(batches) < 2:
+            return [work(batch) for batch in batches]
+        with self._spreading, ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(work, batches))
+
+    def ask(self, body: JsonObject, rows: str) -> list[JsonObject]:
+        """The answer's list of that name, from an engine that nobody else uses meanwhile.
+
+        Raises:
+            InputUnreadable: the engine cannot load the file.
+            BackendFailed: it refuses the request.
+        """
+        with self._borrow() as server:
+            handle = server.handle_embeddings
+            if self._purpose == "rerank":
+                handle = server.handle_rerank
+            try:
+                answer = json.loads(handle(json.dumps(body)))
+            except (RuntimeError, ValueError) as error:
+                raise BackendFailed(f"the engine cannot {self._purpose}: {error}") from None
+        if rows not in answer:
+            reason = answer.get("error", {}).get("message")
+            raise BackendFailed(f"the engine cannot {self._purpose}: {reason}")
+        found: list[JsonObject] = answer[rows]
+        return found
+
+    def close(self) -> None:
+        # The last reference frees an engine; a call that is still on holds one of its own.
+        self._idle.clear()
+
+    @contextmanager
+    def _borrow(self) -> "Iterator[Server]":
+        with self._free:
+            try:
+                server = self._idle.pop()
+            except IndexError:
+                server = self._start()
+            yield server
+            self._idle.append(server)
+
+    def _start(self) -> "Server":
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._path)
+        params.embedding = True
+        if self._purpose == "rerank":
+            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+        # Where words look both ways, a text has to be read in one piece.
+        params.n_ctx = params.n_batch = params.n_ubatch = self._window
+        params.n_parallel = 1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+        params.n_threads_http = 1
+        # The same numbers on every machine, and weights that engines share.
+        params.n_gpu_layers = 0
+        params.no_extra_bufts = True
+        params.cache_ram_mib = 0
+        try:
+            return start_server(params, secrets.token_urlsafe(32))
+        except (RuntimeError, OSError):
+            raise InputUnreadable(
+                f"the engine cannot load {self._path}: it is damaged, cut short, of another kind"
+                " or too large for the memory",
+                "see what is set: agentctl config show",
+            ) from None
