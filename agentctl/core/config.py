@@ -30,7 +30,7 @@ _NOT_SETTINGS = {"AGENTCTL_HOME"}
 # A folder somebody else wrote must not decide where prompts and keys go.
 _ADDRESSES = {"ollama.host", "openai.base_url", "downloads.hub", "downloads.index"}
 _USERS_OWN = {*_ADDRESSES, "ollama.allow_cloud", "openai.api_key_env"}
-_MODELS = {"model", "embedded.model"}
+_MODELS = {"model", "embedded.model", "knowledge.reranker"}
 # Numbers are above 0, but for these: their least value has a meaning of its own.
 _LEAST = {"embedded.threads": 0, "embedded.gpu_layers": -1}
 
@@ -59,6 +59,17 @@ class OpenAI:
     base_url: str
     api_key_env: str
     context_window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    answers: Literal["auto", "always", "off"]
+    embedder: str
+    passages: int
+    reranker: str
+    file_bytes: int
+    file_seconds: float
+    file_memory: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ class Settings:
     ollama: Ollama
     embedded: Embedded
     openai: OpenAI
+    knowledge: Knowledge
     timeouts: Timeouts
     limits: Limits
     downloads: Downloads

@@ -1,7 +1,7 @@
 """The Workspace in this process: wires the wings together, decides nothing."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from agentctl.core.chat.answer import Answerer
 from agentctl.core.chat.attachments import InputLimits
 from agentctl.core.chat.conversation import AskRequest, Prepared
 from agentctl.core.chat.export import to_json, to_markdown
+from agentctl.core.chat.grounding import Grounder
 from agentctl.core.chat.sessions import Session, SessionMatch, SessionStore, StoredMessage
 from agentctl.core.chat.templates import Template, TemplateStore
 from agentctl.core.config import Settings
@@ -21,6 +22,21 @@ from agentctl.core.workspace import ExportFormat
 
 if TYPE_CHECKING:
     from agentctl.core.backends.model_manager import ModelEntry, ModelList, ModelManager
+    from agentctl.core.knowledge.knowledge_base import KnowledgeBase
+    from agentctl.core.knowledge.library import (
+        CollectionEntry,
+        DocumentEntry,
+        Evaluation,
+        IngestReport,
+        IngestRequest,
+        IngestStep,
+        Passage,
+        ReindexStep,
+        SearchMode,
+        SearchRequest,
+        SearchResult,
+        VerifyReport,
+    )
 
 
 class LocalWorkspace:
@@ -44,8 +60,15 @@ class LocalWorkspace:
             self._settings.limits.input_bytes,
             self._settings.limits.folder_files,
             self._settings.timeouts.idle,
+            self._settings.knowledge.file_seconds,
+            self._settings.knowledge.file_memory,
         )
-        return Answerer(self._registry, lambda: self._sessions, limits)
+        grounder = Grounder(
+            lambda: self._knowledge,
+            answers=self._settings.knowledge.answers,
+            passages=self._settings.knowledge.passages,
+        )
+        return Answerer(self._registry, lambda: self._sessions, limits, grounder=grounder)
 
     @cached_property
     def _models(self) -> "ModelManager":
@@ -53,6 +76,12 @@ class LocalWorkspace:
         from agentctl.core.backends.model_manager import ModelManager
 
         return ModelManager(self._registry, self._settings, self._paths, self._environ)
+
+    @cached_property
+    def _knowledge(self) -> "KnowledgeBase":
+        from agentctl.core.knowledge.knowledge_base import KnowledgeBase
+
+        return KnowledgeBase(self._settings, self._paths, self._environ)
 
     @cached_property
     def _templates(self) -> TemplateStore:
@@ -92,6 +121,43 @@ class LocalWorkspace:
 
         set_value(self._paths, "model", name)
 
+    def ingest(self, request: "IngestRequest") -> "AsyncGenerator[IngestStep | IngestReport, None]":
+        return self._knowledge.ingest(request)
+
+    async def search(self, request: "SearchRequest") -> "SearchResult":
+        return await self._knowledge.search(request)
+
+    async def list_documents(self, collection: str | None = None) -> "list[DocumentEntry]":
+        return await self._knowledge.list_documents(collection)
+
+    async def show_document(self, reference: str, chunk: int | None = None) -> "Passage":
+        return await self._knowledge.show_document(reference, chunk)
+
+    async def remove_documents(
+        self, references: Sequence[str], collection: str | None = None
+    ) -> "list[DocumentEntry]":
+        return await self._knowledge.remove_documents(references, collection)
+
+    async def list_collections(self) -> "list[CollectionEntry]":
+        return await self._knowledge.list_collections()
+
+    async def verify_documents(self) -> "VerifyReport":
+        return await self._knowledge.verify_documents()
+
+    def reindex_documents(self, *, force: bool = False) -> "AsyncGenerator[ReindexStep, None]":
+        return self._knowledge.reindex_documents(force=force)
+
+    def export_documents(self, collection: str | None = None) -> AsyncGenerator[str, None]:
+        return self._knowledge.export_documents(collection)
+
+    def import_documents(self, path: str) -> "AsyncGenerator[IngestStep | IngestReport, None]":
+        return self._knowledge.import_documents(path)
+
+    async def evaluate(
+        self, path: str, *, mode: "SearchMode" = "hybrid", collection: str | None = None
+    ) -> "Evaluation":
+        return await self._knowledge.evaluate(path, mode=mode, collection=collection)
+
     async def list_sessions(self, limit: int | None = None) -> list[Session]:
         return self._sessions.recent(limit)
 
@@ -117,5 +183,6 @@ class LocalWorkspace:
         return self._sessions.find(self._sessions.fork(reference, name, last_message))
 
     async def close(self) -> None:
+        await self._knowledge.close()
         if self._connection is not None:
             self._connection.close()

@@ -32,6 +32,14 @@ class Paths:
         return self.data / "models"
 
     @property
+    def ingest_lock(self) -> Path:
+        return self.data / "ingest.lock"
+
+    @property
+    def vector_indexes(self) -> Path:
+        return self.cache / "vectors"
+
+    @property
     def log(self) -> Path:
         return self.state / "agentctl.log"
 

@@ -158,4 +158,93 @@ def _create_sessions(database: "Database") -> None:
     attachments.create_index(["message"])
 
 
-_MIGRATIONS: tuple[Callable[["Database"], None], ...] = (_create_sessions,)
+def _create_knowledge(database: "Database") -> None:
+    documents = database.table("documents")
+    documents.create(
+        {
+            "id": int,
+            "collection": str,
+            "path": str,
+            "title": str,
+            # What stands before each passage that is embedded: it outlives a renaming.
+            "context": str,
+            "media_type": str,
+            "hash": str,
+            "size": int,
+            "mtime_ns": int,
+            "modified": str,
+            "ingested": str,
+            "text": bytes,
+            "sections": bytes,
+        },
+        pk="id",
+        not_null={
+            "collection",
+            "path",
+            "title",
+            "context",
+            "media_type",
+            "hash",
+            "size",
+            "mtime_ns",
+            "modified",
+            "ingested",
+            "text",
+            "sections",
+        },
+    )
+    documents.create_index(["collection", "path"], unique=True)
+    documents.create_index(["hash"])
+    _create_chunks(database)
+    database.table("embedding_profiles").create(
+        # `generation` names the file of the vector index that covers the chunks up to `covered`.
+        {"id": int, "spec": str, "is_active": int, "generation": str, "covered": int},
+        pk="id",
+        not_null={"spec", "is_active", "generation", "covered"},
+        defaults={"generation": "", "covered": 0},
+    )
+
+
+def _create_chunks(database: "Database") -> None:
+    database.execute(
+        # Ids are never used again: an index file may still hold those of removed chunks.
+        """CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+            profile INTEGER NOT NULL,
+            "start" INTEGER NOT NULL,
+            "end" INTEGER NOT NULL,
+            page INTEGER,
+            line_start INTEGER,
+            line_end INTEGER,
+            heading TEXT NOT NULL,
+            hash BLOB NOT NULL,
+            title TEXT NOT NULL,
+            text TEXT NOT NULL,
+            identifiers TEXT NOT NULL
+        )"""
+    )
+    chunks = database.table("chunks")
+    chunks.create_index(["document", "profile", "start"])
+    chunks.create_index(["hash"])
+    chunks.enable_fts(
+        ["title", "text", "identifiers"], create_triggers=True, tokenize="porter unicode61"
+    )
+    database.table("vectors").create(
+        {"chunk": int, "embedding": bytes},
+        pk="chunk",
+        foreign_keys=[("chunk", "chunks", "id")],
+        not_null={"embedding"},
+    )
+
+
+def _add_sources(database: "Database") -> None:
+    # The passages that an answer rests on, as JSON: they outlive the documents they are from.
+    database.table("messages").add_column("sources", str)
+
+
+_MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
+    _create_sessions,
+    _create_knowledge,
+    _add_sources,
+)

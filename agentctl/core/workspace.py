@@ -4,7 +4,7 @@ Two things stand apart, for they must work when no workspace can be opened: the 
 (`config.py`, `config_file.py`) and the doctor (`doctor.py`).
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from agentctl.core.backends.progress import PullProgress
@@ -15,6 +15,20 @@ from agentctl.core.events import Event
 
 if TYPE_CHECKING:
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
+    from agentctl.core.knowledge.library import (
+        CollectionEntry,
+        DocumentEntry,
+        Evaluation,
+        IngestReport,
+        IngestRequest,
+        IngestStep,
+        Passage,
+        ReindexStep,
+        SearchMode,
+        SearchRequest,
+        SearchResult,
+        VerifyReport,
+    )
 
 ExportFormat: TypeAlias = Literal["md", "json"]
 
@@ -58,6 +72,63 @@ class Workspace(Protocol):
 
     async def use_model(self, name: str) -> None:
         """Makes it the model that answers when none is named. Raises ModelNotFound."""
+        ...
+
+    # Knowledge; a document's reference is its id or its path
+
+    def ingest(self, request: "IngestRequest") -> "AsyncGenerator[IngestStep | IngestReport, None]":
+        """Takes in files, folders, pages or text; the report is the last thing that comes.
+
+        What cannot be read is in the report's `failed`. Closing the generator stops; what was
+        reported as added or updated stays.
+
+        Raises EmbedderChanged when the documents there were embedded by another model.
+        """
+        ...
+
+    async def search(self, request: "SearchRequest") -> "SearchResult":
+        """Raises EmbedderChanged, NotFound for a collection that nobody has."""
+        ...
+
+    async def list_documents(self, collection: str | None = None) -> "list[DocumentEntry]": ...
+
+    async def show_document(self, reference: str, chunk: int | None = None) -> "Passage":
+        """The document's text, or one chunk of it. Raises NotFound."""
+        ...
+
+    async def remove_documents(
+        self, references: Sequence[str], collection: str | None = None
+    ) -> "list[DocumentEntry]":
+        """By id, path, folder or glob; all of one collection when there are no references.
+
+        Raises NotFound, and then nothing was removed.
+        """
+        ...
+
+    async def list_collections(self) -> "list[CollectionEntry]": ...
+
+    async def verify_documents(self) -> "VerifyReport": ...
+
+    def reindex_documents(self, *, force: bool = False) -> "AsyncGenerator[ReindexStep, None]":
+        """Cuts and embeds all documents anew where the settings changed, or with `force`.
+
+        Searches go on with the old vectors until the last document is done; a reindex that was
+        stopped goes on where it was.
+        """
+        ...
+
+    def export_documents(self, collection: str | None = None) -> AsyncGenerator[str, None]:
+        """Lines of JSON that `import_documents` reads: a header, then one a document."""
+        ...
+
+    def import_documents(self, path: str) -> "AsyncGenerator[IngestStep | IngestReport, None]":
+        """Raises InputUnreadable when the file is no export."""
+        ...
+
+    async def evaluate(
+        self, path: str, *, mode: "SearchMode" = "hybrid", collection: str | None = None
+    ) -> "Evaluation":
+        """Scores retrieval on a file of questions. Raises InputUnreadable."""
         ...
 
     # Sessions; a reference is a name, an id, the beginning of an id, or `latest`

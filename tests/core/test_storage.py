@@ -37,6 +37,27 @@ def test_a_newer_database_is_refused_unharmed(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_answers_of_an_older_schema_are_kept_and_have_no_sources(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "a.db")
+    connection.execute(
+        "INSERT INTO sessions (id, title, created, updated) VALUES ('a', '', '', '')"
+    )
+    connection.execute(
+        "INSERT INTO messages (session, role, content, thinking, status, created)"
+        " VALUES ('a', 'assistant', 'kept', '', 'done', '')"
+    )
+    connection.execute("ALTER TABLE messages DROP COLUMN sources")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+
+    connection = open_database(tmp_path / "a.db")
+
+    assert connection.execute("SELECT content, sources FROM messages").fetchall() == [
+        ("kept", None)
+    ]
+    connection.close()
+
+
 def test_a_file_that_is_no_database_is_refused_unharmed(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(b"this is no database, " * 100)

@@ -1,0 +1,346 @@
+"""Taking documents in: what is new is read, cut, embedded and stored; what is not, is not.
+
+Documents are stored in groups, each in one transaction, and are reported when that is done. An
+ingest that is killed has lost the group it was embedding, and the next one goes on from there.
+"""
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import TypeAlias
+
+from agentctl.core.errors import (
+    AgentctlError,
+    BackendBusy,
+    InputMissing,
+    InputUnreadable,
+)
+from agentctl.core.file_lock import locked
+from agentctl.core.knowledge.library import (
+    Failure,
+    IngestReport,
+    IngestRequest,
+    IngestStatus,
+    IngestStep,
+)
+from agentctl.core.knowledge.loaders.reader import DocumentReader
+from agentctl.core.knowledge.loaders.registry import is_known_binary
+from agentctl.core.knowledge.preparation import embed, prepare
+from agentctl.core.knowledge.profile import ProfiledEmbedder
+from agentctl.core.knowledge.rows import KnownFile, NewDocument, Prepared
+from agentctl.core.knowledge.sources import (
+    Candidate,
+    Content,
+    find_candidates,
+    is_below,
+    is_gone,
+    read_candidate,
+    selects,
+)
+from agentctl.core.knowledge.store import DocumentStore
+from agentctl.core.paths import make_private
+
+# What is stored together: enough for the embedder to sort by length, little enough for a kill to
+# cost nothing that matters.
+GROUP_CHUNKS = 128
+GROUP_DOCUMENTS = 64
+
+# A file that was changed so shortly before it was read may change again within one tick of the
+# file system's clock: its time says nothing then. Nanoseconds.
+RACY_NS = 2_000_000_000
+
+_POLL_S = 0.2
+
+Emit: TypeAlias = Callable[[IngestStep], None]
+
+
+class Stopped(Exception):
+    """Whoever started the work has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes of one file, and seconds that a web server may be silent."""
+
+    file_bytes: int
+    silence_s: float
+
+
+class Ingestion:
+    """One ingest.
+
+    Args:
+        embedding: opened only when something has to be embedded.
+        is_stopped: looked at between files and between calls of the embedder.
+        now_ns: nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        request: IngestRequest,
+        store: DocumentStore,
+        embedding: ProfiledEmbedder,
+        reader: DocumentReader,
+        limits: Limits,
+        *,
+        emit: Emit,
+        is_stopped: Callable[[], bool],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._request = request
+        self._store = store
+        self._embedding = embedding
+        self._reader = reader
+        self._limits = limits
+        self._emit = emit
+        self._is_stopped = is_stopped
+        self._now_ns = now_ns
+        self._count: Counter[str] = Counter()
+        self._failed: list[Failure] = []
+        self._warnings: list[str] = []
+        self._total = 0
+        self._known: dict[str, KnownFile] = {}
+        self._moved: dict[str, list[KnownFile]] = {}
+        self._seen: list[tuple[int, int, str, int]] = []
+        self._group: list[tuple[NewDocument, Prepared]] = []
+
+    def run(self) -> IngestReport:
+        """Raises EmbedderChanged, Stopped, and what the embedder and the store raise."""
+        started = self._now_ns()
+        candidates = find_candidates(self._request, self._fail)
+        self._total = len(candidates) + len(self._failed)
+        self._emit(IngestStep(status="found", total=self._total))
+        self._known = self._store.known_files(self._request.collection)
+        paths = {candidate.path for candidate in candidates}
+        for known in self._known.values():
+            if known.path not in paths and is_gone(known.path):
+                self._moved.setdefault(known.hash, []).append(known)
+        for candidate in candidates:
+            self._check_stopped()
+            try:
+                new = self._look_at(candidate)
+            except (InputMissing, InputUnreadable) as error:
+                self._fail(candidate.path, error)
+                continue
+            if new is not None:
+                self._add(new)
+        self._store_group()
+        if not self._request.dry_run:
+            self._store.touch(self._seen)
+        if self._request.prune:
+            self._prune(paths)
+        return self._finish(started)
+
+    def _look_at(self, candidate: Candidate) -> NewDocument | None:
+        """A document that is to be stored; None when there is nothing more to do."""
+        known = self._known.get(candidate.path)
+        old = None if self._request.force else known
+        if old is not None and _is_untouched(candidate, old):
+            self._report("unchanged", candidate.path)
+            return None
+        if not candidate.is_named and is_known_binary(candidate.path):
+            self._skip(candidate)
+            return None
+        limits = self._limits
+        content = read_candidate(
+            candidate, self._request, limits.file_bytes, limits.silence_s, self._now_ns()
+        )
+        digest = hashlib.sha256(content.data).hexdigest()
+        if old is not None and old.hash == digest:
+            now = iso_time(self._now_ns())
+            self._seen.append((len(content.data), content.mtime_ns, now, old.id))
+            self._report("unchanged", candidate.path)
+            return None
+        moved = self._moved_from(candidate, digest) if known is None else None
+        if moved is not None:
+            self._rename(moved, candidate, content)
+            return None
+        return self._read(candidate, content, digest)
+
+    def _read(self, candidate: Candidate, content: Content, digest: str) -> NewDocument | None:
+        document = self._reader.read(content.data, content.name)
+        if document is None:
+            if candidate.is_named:
+                raise InputUnreadable(f"{candidate.path} is binary", "give a text or a document")
+            self._skip(candidate)
+            return None
+        self._warnings += (f"{candidate.path}: {warning}" for warning in document.warnings)
+        title = document.title or default_title(candidate.path)
+        return NewDocument(
+            collection=self._request.collection,
+            path=candidate.path,
+            context=title,
+            hash=digest,
+            size=len(content.data),
+            mtime_ns=content.mtime_ns,
+            modified=iso_time(content.mtime_ns),
+            ingested=iso_time(self._now_ns()),
+            document=replace(document, title=title),
+        )
+
+    def _add(self, new: NewDocument) -> None:
+        if self._request.dry_run:
+            self._report("updated" if new.path in self._known else "added", new.path)
+            return
+        # Before it is cut: what was embedded by another model must not be mixed with this.
+        self._embedding.for_writing()
+        self._group.append((new, prepare(new.document, new.context, self._embedding.embedder)))
+        pending = sum(len(prepared.texts) for _, prepared in self._group)
+        if len(self._group) >= GROUP_DOCUMENTS or pending >= GROUP_CHUNKS:
+            self._store_group()
+
+    def _store_group(self) -> None:
+        """Embeds what is pending and stores it, then says so."""
+        group, self._group = self._group, []
+        if not group:
+            return
+        profile = self._embedding.for_writing()
+        prepared = [each for _, each in group]
+        vectors = embed(prepared, profile, self._store, self._embedding.embedder, self._embedded)
+        self._store.put(profile, group, vectors)
+        for new, each in group:
+            self._count["chunks"] += len(each.chunks)
+            status: IngestStatus = "updated" if new.path in self._known else "added"
+            self._report(status, new.path, len(each.chunks))
+
+    def _embedded(self, texts: int) -> None:
+        self._count["embedded"] += texts
+        self._emit(IngestStep(status="embedding", chunks=texts))
+        self._check_stopped()
+
+    def _moved_from(self, candidate: Candidate, digest: str) -> KnownFile | None:
+        """The stored file that has this content, is gone, and is read in the same way."""
+        suffix = PurePath(candidate.path).suffix
+        for known in self._moved.get(digest, []):
+            if candidate.file is not None and PurePath(known.path).suffix == suffix:
+                self._moved[digest].remove(known)
+                return known
+        return None
+
+    def _rename(self, known: KnownFile, candidate: Candidate, content: Content) -> None:
+        self._known.pop(known.path)
+        if not self._request.dry_run:
+            entry = self._store.entry(known.id)
+            title = entry.title if entry is not None else ""
+            if title == default_title(known.path):
+                title = default_title(candidate.path)
+            self._store.rename(known.id, candidate.path, title, len(content.data), content.mtime_ns)
+        self._report("updated", candidate.path)
+
+    def _prune(self, paths: set[str]) -> None:
+        """Removes documents of the named folders that this ingest has not found."""
+        unreadable = [failure.path for failure in self._failed]
+        is_selected = selects(self._request)
+        for known in list(self._known.values()):
+            folders = (each for each in self._request.sources if is_below(known.path, each))
+            folder = next(folders, None)
+            if (
+                folder is not None
+                and known.path not in paths
+                and not any(is_below(known.path, each) for each in unreadable)
+                and is_selected(known.path[len(folder) :].lstrip(os.sep))
+            ):
+                self._drop(known.path)
+                self._report("removed", known.path)
+
+    def _skip(self, candidate: Candidate) -> None:
+        self._drop(candidate.path)
+        self._report("skipped", candidate.path)
+
+    def _drop(self, path: str) -> None:
+        known = self._known.pop(path, None)
+        if known is not None and not self._request.dry_run:
+            self._store.remove([known.id])
+
+    def _fail(self, path: str, error: AgentctlError) -> None:
+        self._failed.append(Failure(path, error.slug, error.message))
+        self._emit(self._step("failed", path, message=error.message))
+
+    def _report(self, status: IngestStatus, path: str, chunks: int = 0) -> None:
+        self._count[status] += 1
+        self._emit(self._step(status, path, chunks=chunks))
+
+    def _step(
+        self, status: IngestStatus, path: str, *, chunks: int = 0, message: str = ""
+    ) -> IngestStep:
+        finished = ("added", "updated", "unchanged", "skipped")
+        done = sum(self._count[each] for each in finished) + len(self._failed)
+        return IngestStep(
+            status=status, path=path, chunks=chunks, done=done, total=self._total, message=message
+        )
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped():
+            raise Stopped
+
+    def _finish(self, started_ns: int) -> IngestReport:
+        count = self._count
+        return IngestReport(
+            added=count["added"],
+            updated=count["updated"],
+            unchanged=count["unchanged"],
+            removed=count["removed"],
+            skipped=count["skipped"],
+            chunks=count["chunks"],
+            embedded=count["embedded"],
+            failed=tuple(self._failed),
+            warnings=tuple(self._warnings),
+            took_ms=round((self._now_ns() - started_ns) / 1e6, 1),
+        )
+
+
+@contextmanager
+def writers_turn(
+    lock: Path, waiting: Callable[[], None], is_stopped: Callable[[], bool]
+) -> Iterator[None]:
+    """Holds the lock of those who write documents; `waiting` is called once when it is taken.
+
+    Raises:
+        Stopped: `is_stopped` said so meanwhile.
+    """
+    make_private(lock.parent)
+    with ExitStack() as held:
+        has_told = False
+        while True:
+            try:
+                held.enter_context(locked(lock, "another ingest"))
+                break
+            except BackendBusy:
+                if is_stopped():
+                    raise Stopped from None
+            if not has_told:
+                has_told = True
+                waiting()
+            time.sleep(_POLL_S)
+        yield
+
+
+def default_title(path: str) -> str:
+    """A title for a document that has none: its file's name in words."""
+    name = PurePath(path.rstrip("/")).stem or path
+    return " ".join(name.replace("_", " ").replace("-", " ").split()) or path
+
+
+def iso_time(ns: int) -> str:
+    """Nanoseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    time_s = datetime.fromtimestamp(ns / 1e9, UTC)
+    return time_s.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_untouched(candidate: Candidate, known: KnownFile) -> bool:
+    """Whether size and time say that the file is what was read, without reading it again."""
+    if candidate.file is None:
+        return False
+    try:
+        status = candidate.file.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns) and iso_time(
+        status.st_mtime_ns + RACY_NS
+    ) < known.ingested

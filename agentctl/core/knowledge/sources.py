@@ -1,0 +1,149 @@
+"""Where documents come from: the files, folders, pages and the piped text an ingest names."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentctl.core.errors import AgentctlError, InputMissing, InputUnreadable
+from agentctl.core.files import read_bytes, walk, well_formed
+from agentctl.core.knowledge.library import IngestRequest
+from agentctl.core.web_page import URL_SCHEMES, fetch_page
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+# A file that somebody writes to is read again so often before it is given up.
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something to take in. `path` is what its document is called.
+
+    `file` is None for a page or a piped text. `is_named` tells what the user named from what
+    was found in a folder.
+    """
+
+    path: str
+    file: Path | None = None
+    is_named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was read. `name` tells the format by its ending; times are nanoseconds since 1970."""
+
+    data: bytes
+    name: str
+    mtime_ns: int
+
+
+def find_candidates(
+    request: IngestRequest, failed: Callable[[str, AgentctlError], None]
+) -> list[Candidate]:
+    """Everything the request names, each once, in order; what is not there goes to `failed`."""
+    found: dict[str, Candidate] = {}
+    for source in request.sources:
+        for candidate in _below(source, request, failed):
+            found.setdefault(candidate.path, candidate)
+    if request.stdin is not None:
+        title = well_formed(request.title or "")
+        found.setdefault(title, Candidate(title))
+    return list(found.values())
+
+
+def read_candidate(
+    candidate: Candidate, request: IngestRequest, limit: int, timeout_s: float, now_ns: int
+) -> Content:
+    """Its bytes, at most `limit`.
+
+    Raises:
+        InputMissing: it is gone, or may not be read.
+        InputTooLarge: it has more than `limit` bytes.
+        InputUnreadable: it is no file, or went on changing while it was read.
+    """
+    if candidate.file is not None:
+        return _read_file(candidate.file, limit)
+    if candidate.path.startswith(URL_SCHEMES):
+        page = fetch_page(candidate.path, limit, timeout_s)
+        name = f"{candidate.path}.html" if page.media_type == "text/html" else candidate.path
+        return Content(page.data, name, now_ns)
+    return Content(request.stdin or b"", candidate.path, now_ns)
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a document's path lies in a folder, or is it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def is_gone(path: str) -> bool:
+    """Whether a document came from a file that is no longer there.
+
+    A name that had to be mended to be stored cannot be looked up: it counts as there.
+    """
+    return Path(path).is_absolute() and "\ufffd" not in path and not os.path.lexists(path)
+
+
+def selects(request: IngestRequest) -> Callable[[str], bool]:
+    """Whether a path below a named folder passes the request's globs."""
+    include, exclude = _spec(request.include), _spec(request.exclude)
+    return lambda path: (
+        (include is None or include.match_file(path))
+        and not (exclude is not None and exclude.match_file(path))
+    )
+
+
+def _spec(globs: tuple[str, ...]) -> "GitIgnoreSpec | None":
+    if not globs:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(globs)
+
+
+def _below(
+    source: str, request: IngestRequest, failed: Callable[[str, AgentctlError], None]
+) -> Iterator[Candidate]:
+    if source.startswith(URL_SCHEMES):
+        yield Candidate(well_formed(source))
+        return
+    path = Path(source)
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        if os.path.lexists(path):
+            yield Candidate(well_formed(source), path)
+        else:
+            failed(source, InputMissing(f"{source}: no such file or folder", "check the path"))
+        return
+
+    def unreadable(error: OSError) -> None:
+        folder = well_formed(str(error.filename))
+        failed(folder, InputMissing(f"{folder}: {error.strerror}", "check its rights"))
+
+    is_selected = selects(request)
+    for file in walk(path, unreadable):
+        if is_selected(file.relative_to(path).as_posix()):
+            yield Candidate(well_formed(str(file)), file, is_named=False)
+
+
+def _read_file(file: Path, limit: int) -> Content:
+    if not file.is_file():
+        if file.exists():
+            raise InputUnreadable(f"{file} is no regular file", "name a file or a folder")
+        raise InputMissing(f"{file}: no such file", "check the path")
+    for _ in range(_ATTEMPTS):
+        before = _state(file)
+        data = read_bytes(file, limit)
+        if _state(file) == before == (len(data), before[1]):
+            return Content(data, file.name, before[1])
+    raise InputUnreadable(f"{file} changed while it was read", "ingest it again when it is at rest")
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Its size in bytes, and when it was changed last."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise InputMissing(f"{file}: {error.strerror}", "check the path and its rights") from None
+    return status.st_size, status.st_mtime_ns

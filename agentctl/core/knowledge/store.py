@@ -1,0 +1,367 @@
+"""The truth about documents: their rows, chunks, vectors and keyword index, in SQLite.
+
+Vectors go in and out as `(n, dim) float32`, and are stored as float16: half the size, and no
+ranking changes by it.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agentctl.core.embedding.base import EmbedderProfile
+from agentctl.core.errors import StorageError
+from agentctl.core.knowledge.documents import Document
+from agentctl.core.knowledge.encoding import (
+    PARAMETERS,
+    batches,
+    decode_document,
+    decode_profile,
+    encode_profile,
+    encode_sections,
+    encode_vectors,
+    marks,
+)
+from agentctl.core.knowledge.library import CollectionEntry, DocumentEntry
+from agentctl.core.knowledge.lookup import ChunkLookup
+from agentctl.core.knowledge.query import identifiers, title_words
+from agentctl.core.knowledge.rows import KnownFile, NewDocument, Prepared, StoreProfile
+from agentctl.core.storage import transaction, translated_errors
+
+if TYPE_CHECKING:
+    from agentctl.core.embedding.base import Vectors
+
+_ENTRY = """d.id, d.collection, d.path, d.title, d.media_type, d.size, d.hash, d.modified,
+    d.ingested, (SELECT count(*) FROM chunks c WHERE c.document = d.id AND c.profile =
+    coalesce((SELECT id FROM embedding_profiles WHERE is_active), 0))"""
+
+
+class DocumentStore:
+    """The documents of one database.
+
+    Every method may raise StorageError or BackendBusy. Each writing one is a transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def lookup(self, profile: StoreProfile) -> ChunkLookup:
+        """What a search reads."""
+        return ChunkLookup(self._connection, profile)
+
+    # Profiles
+
+    def profile(self, *, active: bool = True) -> StoreProfile | None:
+        """The profile searches use or, with `active` False, the one being built by a reindex."""
+        with translated_errors():
+            row = self._connection.execute(
+                "SELECT id, spec FROM embedding_profiles WHERE is_active = ?", (active,)
+            ).fetchone()
+        if row is None:
+            return None
+        embedder, chunker = decode_profile(row[1])
+        return StoreProfile(row[0], embedder, chunker)
+
+    def add_profile(
+        self, embedder: EmbedderProfile, chunker: str, *, active: bool = True
+    ) -> StoreProfile:
+        """The profile as it was stored: another process's, if that was quicker."""
+        with self._writing():
+            found = self.profile(active=active)
+            if found is None:
+                cursor = self._connection.execute(
+                    "INSERT INTO embedding_profiles (spec, is_active) VALUES (?, ?)",
+                    (encode_profile(embedder, chunker), active),
+                )
+                found = StoreProfile(cursor.lastrowid or 0, embedder, chunker)
+        return found
+
+    def remove_profile(self, profile: StoreProfile) -> None:
+        """Removes a profile with its chunks."""
+        with self._writing():
+            self._connection.execute("DELETE FROM embedding_profiles WHERE id = ?", (profile.id,))
+        self._remove_strays()
+
+    def activate(self, profile: StoreProfile) -> bool:
+        """Makes it the one searches use; False, and nothing done, while a document lacks it."""
+        with self._writing():
+            if self.unprofiled(profile, 1):
+                return False
+            self._connection.execute("DELETE FROM embedding_profiles WHERE is_active")
+            self._connection.execute(
+                "UPDATE embedding_profiles SET is_active = 1 WHERE id = ?", (profile.id,)
+            )
+        self._remove_strays()
+        return True
+
+    def unprofiled(self, profile: StoreProfile, limit: int) -> list[int]:
+        """Ids of documents that have no chunks of this profile, but have a text."""
+        with translated_errors():
+            rows = self._connection.execute(
+                """SELECT d.id FROM documents d
+                    WHERE EXISTS (SELECT 1 FROM chunks c WHERE c.document = d.id)
+                      AND NOT EXISTS
+                          (SELECT 1 FROM chunks c WHERE c.document = d.id AND c.profile = ?)
+                    ORDER BY d.id LIMIT ?""",
+                (profile.id, limit),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    # Documents
+
+    def put(
+        self,
+        profile: StoreProfile,
+        group: Sequence[tuple[NewDocument, Prepared]],
+        vectors: "Vectors",
+    ) -> None:
+        """Adds documents or puts them in the place of those with the same path.
+
+        `vectors` has a row for each chunk of each document, in their order.
+        """
+        blobs = iter(encode_vectors(vectors))
+        with self._writing():
+            for new, prepared in group:
+                identifier = self._put_row(new)
+                self._connection.execute(
+                    "DELETE FROM vectors WHERE chunk IN (SELECT id FROM chunks WHERE document = ?)",
+                    (identifier,),
+                )
+                self._connection.execute("DELETE FROM chunks WHERE document = ?", (identifier,))
+                self._add_chunks(profile, identifier, prepared, blobs)
+
+    def put_chunks(
+        self, profile: StoreProfile, entry: DocumentEntry, prepared: Prepared, vectors: "Vectors"
+    ) -> None:
+        """Adds a stored document's chunks of another profile, unless it has changed since."""
+        with self._writing():
+            row = self._connection.execute(
+                "SELECT hash, ingested FROM documents WHERE id = ?", (entry.id,)
+            ).fetchone()
+            if row == (entry.hash, entry.ingested):
+                blobs = iter(encode_vectors(vectors))
+                self._add_chunks(profile, entry.id, prepared, blobs)
+
+    def rename(self, identifier: int, path: str, title: str, size: int, mtime_ns: int) -> None:
+        """Moves a document; its chunks and vectors stay as they are."""
+        with self._writing():
+            self._connection.execute(
+                "UPDATE documents SET path = ?, title = ?, size = ?, mtime_ns = ? WHERE id = ?",
+                (path, title, size, mtime_ns, identifier),
+            )
+            self._connection.execute(
+                "UPDATE chunks SET title = ? WHERE document = ?",
+                (title_words(title, path), identifier),
+            )
+
+    def touch(self, seen: Iterable[tuple[int, int, str, int]]) -> None:
+        """Remembers (size, mtime_ns, ingested, id) of files that turned out to be unchanged."""
+        with self._writing():
+            self._connection.executemany(
+                "UPDATE documents SET size = ?, mtime_ns = ?, ingested = ? WHERE id = ?", seen
+            )
+
+    def remove(self, identifiers: Iterable[int]) -> None:
+        with self._writing():
+            for identifier in identifiers:
+                self._connection.execute(
+                    "DELETE FROM vectors WHERE chunk IN (SELECT id FROM chunks WHERE document = ?)",
+                    (identifier,),
+                )
+                self._connection.execute("DELETE FROM documents WHERE id = ?", (identifier,))
+
+    def known_files(self, collection: str) -> dict[str, KnownFile]:
+        """By path."""
+        with translated_errors():
+            rows = self._connection.execute(
+                "SELECT id, path, hash, size, mtime_ns, ingested FROM documents"
+                " WHERE collection = ? ORDER BY id",
+                (collection,),
+            )
+            return {row[1]: KnownFile(*row) for row in rows}
+
+    def entries(self, collection: str | None = None) -> list[DocumentEntry]:
+        """In the order of collection and path."""
+        return self._entries(
+            "WHERE ?1 IS NULL OR d.collection = ?1 ORDER BY d.collection, d.path", (collection,)
+        )
+
+    def entry(self, identifier: int) -> DocumentEntry | None:
+        return next(iter(self._entries("WHERE d.id = ?", (identifier,))), None)
+
+    def entries_by_path(self, path: str) -> list[DocumentEntry]:
+        return self._entries("WHERE d.path = ? ORDER BY d.id", (path,))
+
+    def document(self, identifier: int) -> tuple[Document, str]:
+        """The document as it was read, and its context."""
+        with translated_errors():
+            row = self._connection.execute(
+                "SELECT text, title, media_type, sections, context FROM documents WHERE id = ?",
+                (identifier,),
+            ).fetchone()
+        if row is None:
+            raise StorageError(f"no document {identifier}", "agentctl docs verify")
+        text, title, media_type, sections, context = row
+        return decode_document(zlib.decompress(text).decode(), title, media_type, sections), context
+
+    def collections(self) -> list[CollectionEntry]:
+        totals: dict[str, list[int]] = {}
+        for entry in self.entries():
+            total = totals.setdefault(entry.collection, [0, 0, 0])
+            for place, count in enumerate((1, entry.chunks, entry.size)):
+                total[place] += count
+        return [
+            CollectionEntry(name=name, documents=documents, chunks=chunks, size=size)
+            for name, (documents, chunks, size) in totals.items()
+        ]
+
+    def has_documents(self, collection: str | None = None) -> bool:
+        with translated_errors():
+            row = self._connection.execute(
+                "SELECT 1 FROM documents WHERE ?1 IS NULL OR collection = ?1 LIMIT 1", (collection,)
+            ).fetchone()
+        return row is not None
+
+    def known_vectors(self, profile: StoreProfile, hashes: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Vectors, as they are stored, of texts that were embedded before."""
+        found: dict[bytes, bytes] = {}
+        with translated_errors():
+            for some in batches(list(hashes), PARAMETERS):
+                found.update(
+                    self._connection.execute(
+                        f"""SELECT c.hash, v.embedding
+                            FROM chunks c JOIN vectors v ON v.chunk = c.id
+                            WHERE c.profile = ? AND c.hash IN ({marks(some)})""",
+                        (profile.id, *some),
+                    )
+                )
+        return found
+
+    def document_vectors(self, profile: StoreProfile, identifier: int) -> dict[bytes, bytes]:
+        """A document's vectors, as they are stored, by the key of what was embedded."""
+        with translated_errors():
+            return dict(
+                self._connection.execute(
+                    """SELECT c.hash, v.embedding FROM chunks c JOIN vectors v ON v.chunk = c.id
+                        WHERE c.profile = ? AND c.document = ?""",
+                    (profile.id, identifier),
+                )
+            )
+
+    def _entries(self, where: str, parameters: Sequence[object]) -> list[DocumentEntry]:
+        with translated_errors():
+            rows = self._connection.execute(f"SELECT {_ENTRY} FROM documents d {where}", parameters)
+            return [
+                DocumentEntry(
+                    id=number,
+                    collection=collection,
+                    path=path,
+                    title=title,
+                    media_type=media_type,
+                    size=size,
+                    hash=digest,
+                    modified=modified,
+                    ingested=ingested,
+                    chunks=chunks,
+                )
+                for (
+                    number,
+                    collection,
+                    path,
+                    title,
+                    media_type,
+                    size,
+                    digest,
+                    modified,
+                    ingested,
+                    chunks,
+                ) in rows
+            ]
+
+    def _put_row(self, new: NewDocument) -> int:
+        row = self._connection.execute(
+            """INSERT INTO documents (collection, path, title, context, media_type, hash, size,
+                    mtime_ns, modified, ingested, text, sections)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (collection, path) DO UPDATE SET
+                    title = excluded.title, context = excluded.context,
+                    media_type = excluded.media_type, hash = excluded.hash, size = excluded.size,
+                    mtime_ns = excluded.mtime_ns, modified = excluded.modified,
+                    ingested = excluded.ingested, text = excluded.text,
+                    sections = excluded.sections
+                RETURNING id""",
+            (
+                new.collection,
+                new.path,
+                new.document.title,
+                new.context,
+                new.document.media_type,
+                new.hash,
+                new.size,
+                new.mtime_ns,
+                new.modified,
+                new.ingested,
+                zlib.compress(new.document.text.encode(), 1),
+                encode_sections(new.document),
+            ),
+        ).fetchone()
+        return int(row[0])
+
+    def _add_chunks(
+        self, profile: StoreProfile, identifier: int, prepared: Prepared, blobs: Iterator[bytes]
+    ) -> None:
+        title, path = self._connection.execute(
+            "SELECT title, path FROM documents WHERE id = ?", (identifier,)
+        ).fetchone()
+        words = title_words(title, path)
+        for chunk, key in zip(prepared.chunks, prepared.hashes, strict=True):
+            cursor = self._connection.execute(
+                """INSERT INTO chunks (document, profile, "start", "end", page, line_start,
+                        line_end, heading, hash, title, text, identifiers)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    identifier,
+                    profile.id,
+                    chunk.start,
+                    chunk.end,
+                    chunk.page,
+                    chunk.line_start,
+                    chunk.line_end,
+                    chunk.heading,
+                    key,
+                    words,
+                    chunk.text,
+                    identifiers(chunk.text),
+                ),
+            )
+            self._connection.execute(
+                "INSERT INTO vectors (chunk, embedding) VALUES (?, ?)",
+                (cursor.lastrowid, next(blobs)),
+            )
+
+    def _remove_strays(self) -> None:
+        """Chunks of profiles that are gone; a few at a time, so that nobody waits for long."""
+        last = 0
+        while True:
+            with self._writing():
+                strays = [
+                    row[0]
+                    for row in self._connection.execute(
+                        "SELECT id FROM chunks WHERE id > ? AND profile NOT IN"
+                        " (SELECT id FROM embedding_profiles) ORDER BY id LIMIT ?",
+                        (last, PARAMETERS),
+                    )
+                ]
+                if not strays:
+                    return
+                last = strays[-1]
+                for table, column in (("vectors", "chunk"), ("chunks", "id")):
+                    self._connection.execute(
+                        f"DELETE FROM {table} WHERE {column} IN ({marks(strays)})", strays
+                    )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with translated_errors(), transaction(self._connection):
+            yield

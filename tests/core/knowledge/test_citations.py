@@ -1,0 +1,147 @@
+"""Citations are counted, invented ones removed, and nothing else is touched."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentctl.core.events import Source
+from agentctl.core.knowledge.citations import CitationFilter, cited_sources, location
+
+PIECES = [
+    *("[1]", "[2]", "[9]", "[1, 9]", "[1-9]", "[ 7 ;8]", "[0]", "[2019]", "[^1]", "[x]"),
+    *("[", "]", "(", "`", "``", "```", "~~~", "\n", " ", "word", "é", "-", ",", "1", "\\", "\r"),
+]
+ANSWERS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=40)
+
+
+def filtered(text: str, count: int = 3) -> str:
+    citations = CitationFilter(count)
+    return citations.feed(text) + citations.end()
+
+
+def source(n: int, **changes: object) -> Source:
+    values: dict[str, object] = {
+        "n": n,
+        "score": 1.0,
+        "path": "/notes.md",
+        "title": "Notes",
+        "collection": "default",
+        "page": None,
+        "line_start": None,
+        "line_end": None,
+        "text": "text",
+        "chunk_id": n,
+        "document_id": 1,
+    }
+    return Source(**(values | changes))  # type: ignore[arg-type]  # a table of values
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "cited", "invented"),
+    [
+        ("Ships [1] sail [3].", "Ships [1] sail [3].", {1, 3}, set()),
+        ("Ships [9].", "Ships.", set(), {9}),
+        ("Both [1][2], none [4][5].", "Both [1][2], none.", {1, 2}, {4, 5}),
+        ("Lists [1, 2; 9].", "Lists [1, 2].", {1, 2}, {9}),
+        ("Ranges [2-5], [1\u20132].", "Ranges [2-3], [1\u20132].", {1, 2, 3}, {4, 5}),
+        ("für Schiffe[4] 船[4]", "für Schiffe[4] 船", set(), {4}),
+        ("[4] begins", " begins", set(), {4}),
+        ("[ 2 ] has spaces", "[ 2 ] has spaces", {2}, set()),
+    ],
+)
+def test_given_citations_stay_and_invented_ones_go(
+    answer: str, shown: str, cited: set[int], invented: set[int]
+) -> None:
+    citations = CitationFilter(3)
+
+    assert citations.feed(answer) + citations.end() == shown
+    assert (citations.cited, citations.invented) == (cited, invented)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a[9] = b[8][9]",
+        "a link [9](https://example.org), a footnote [^9], [another][9]",
+        "between [0, 9], in [2019], [x] done, [9 to 12], [9",
+        "`x = [9]` and ``[9] ` [9]``",
+        "```python\nx = [9]\n```py\n[9]\n```\n",
+        "1. ~~~\n   [9]\n   ```\n   [9]\n   ~~~\n",
+        "> ````\n> [9]\n> ```\n> [9]\n> ````\n",
+        "[[9]9]",
+    ],
+)
+def test_what_may_be_something_else_is_not_touched(text: str) -> None:
+    assert filtered(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("```\ncode\n```\nprose [9]", "```\ncode\n```\nprose"),
+        ("a stray ` in one line\nprose [9]", "a stray ` in one line\nprose"),
+        ("`code` [9] and ```code``` [9]", "`code` and ```code```"),
+        ("~~wrong [9]~~", "~~wrong~~"),
+    ],
+)
+def test_prose_begins_again_where_code_ends(text: str, shown: str) -> None:
+    assert filtered(text) == shown
+
+
+def test_text_is_passed_on_but_for_what_may_become_a_citation() -> None:
+    citations = CitationFilter(3)
+
+    assert [citations.feed(piece) for piece in ("The ship", " [", "1", ", 2", "]", ".")] == [
+        "The ship",
+        "",
+        "",
+        "",
+        "",
+        " [1, 2].",
+    ]
+
+
+def test_a_cited_index_counts_though_it_may_be_one() -> None:
+    answer = "It sank in 1912[2]."
+    sources = [source(1), source(2)]
+
+    assert cited_sources(answer, sources) == (sources[1],)
+    assert cited_sources("It sank.", sources) == tuple(sources)
+
+
+@given(ANSWERS, st.data())
+def test_where_the_answer_is_cut_makes_no_difference(answer: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=8)))
+    citations = CitationFilter(3)
+    pieces = [answer[a:b] for a, b in zip([0, *cuts], [*cuts, len(answer)], strict=True)]
+
+    assert "".join(map(citations.feed, pieces)) + citations.end() == filtered(answer)
+
+
+@given(ANSWERS)
+def test_nothing_but_invented_citations_is_lost(answer: str) -> None:
+    whole = CitationFilter(3)
+    shown = whole.feed(answer) + whole.end()
+
+    assert filtered(answer, 999) == answer == filtered(answer, 0)
+    if not whole.invented:
+        assert shown == answer
+    bare = re.compile(r"[\d\s\[\],;-]")
+    assert bare.sub("", shown) == bare.sub("", answer)
+
+
+@given(st.lists(st.sampled_from([p for p in PIECES if p[0] not in "`~"]), max_size=30))
+def test_removing_makes_no_new_citation(pieces: list[str]) -> None:
+    shown = filtered("".join(pieces))
+    again = CitationFilter(3)
+
+    assert again.feed(shown) + again.end() == shown
+    assert again.invented == set()
+
+
+def test_a_location_names_the_line_or_the_page() -> None:
+    assert location(source(1, line_start=3, line_end=9)) == "/notes.md:3"
+    assert location(source(1, path="/book.pdf", page=4)) == "/book.pdf (page 4)"
+    assert location(source(1), "notes.md") == "notes.md"

@@ -1,0 +1,287 @@
+"""What an ingest takes in, what it leaves alone, and what it says of it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentctl.core.errors import EmbedderChanged
+from agentctl.core.knowledge.ingestion import default_title
+from tests.support.file_server import FileServer, ServedFile
+from tests.support.hashing_embedder import HashingEmbedder
+from tests.support.knowledge import Library, write
+
+LONG = "\n\n".join(f"Paragraph {n} speaks of topic{n} and of little else. " * 8 for n in range(6))
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    write(folder, apple="# Apple\n\nApples are red.", pear="# Pear\n\nPears are green.", long=LONG)
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "library")
+
+
+def test_a_folder_is_taken_in_with_all_its_files(library: Library, notes: Path) -> None:
+    report = library.ingest(notes)
+
+    assert (report.added, report.failed) == (3, ())
+    assert report.chunks == report.embedded > 3
+    assert library.paths() == [str(notes / f"{name}.md") for name in ("apple", "long", "pear")]
+    assert library.hits("red apples")[0].path == str(notes / "apple.md")
+    library.assert_whole()
+
+
+def test_a_step_is_told_for_each_file_after_it_was_stored(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+
+    assert library.steps[0].total == 3
+    added = [step for step in library.steps if step.status == "added"]
+    assert [step.done for step in added] == [1, 2, 3]
+
+
+def test_what_has_not_changed_is_neither_read_nor_embedded_again(
+    library: Library, notes: Path
+) -> None:
+    library.ingest(notes)
+    before, library.embedder = library.state(), HashingEmbedder()
+
+    report = library.ingest(notes)
+
+    assert (report.unchanged, report.added, report.chunks) == (3, 0, 0)
+    assert library.embedder.embedded == []
+    assert library.state() == before
+
+
+def test_force_reads_everything_again(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+    before = library.state()
+
+    report = library.ingest(notes, force=True)
+
+    assert report.updated == 3
+    assert library.state() == before
+
+
+def test_a_changed_file_has_only_its_changed_chunks_embedded(library: Library, notes: Path) -> None:
+    chunks = library.ingest(notes / "long.md").chunks
+    library.embedder = HashingEmbedder()
+    (notes / "long.md").write_text(LONG.replace("topic3", "thing3"))
+
+    report = library.ingest(notes)
+
+    assert report.updated == 1
+    changed = [text for text in library.embedder.embedded if "Paragraph" in text]
+    assert 0 < len(changed) < chunks
+    assert all("thing3" in text for text in changed)
+    library.assert_whole()
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+    status = (notes / "apple.md").stat()
+    (notes / "apple.md").write_text("# Apple\n\nApples are new.")
+    os.utime(notes / "apple.md", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert library.ingest(notes).updated == 1
+
+
+@pytest.mark.parametrize("moved_to", ["moved.md", "below/apple.md"])
+def test_a_renamed_file_is_not_embedded_again(moved_to: str, library: Library, notes: Path) -> None:
+    library.ingest(notes)
+    library.embedder = HashingEmbedder()
+    (notes / moved_to).parent.mkdir(exist_ok=True)
+    (notes / "apple.md").rename(notes / moved_to)
+
+    report = library.ingest(notes)
+
+    assert (report.updated, report.added, report.embedded) == (1, 0, 0)
+    assert library.embedder.embedded == []
+    assert str(notes / "apple.md") not in library.paths()
+    assert library.hits("red apples")[0].path == str(notes / moved_to)
+
+
+def test_a_copy_is_a_document_of_its_own_with_the_same_vectors(
+    library: Library, notes: Path
+) -> None:
+    library.ingest(notes)
+    (notes / "copy.md").write_bytes((notes / "apple.md").read_bytes())
+
+    report = library.ingest(notes)
+
+    assert (report.added, report.embedded) == (1, 0)
+
+
+def test_what_is_gone_stays_until_it_is_pruned(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+    (notes / "apple.md").unlink()
+
+    assert library.ingest(notes).removed == 0
+    assert library.ingest(notes, prune=True).removed == 1
+    assert str(notes / "apple.md") not in library.paths()
+    library.assert_whole()
+
+
+def test_pruning_looks_only_into_the_named_folders_and_at_the_named_kinds(
+    library: Library, notes: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "other", plum="Plums are blue.")
+    (notes / "kept.txt").write_text("A text.")
+    library.ingest(notes, tmp_path / "other")
+    for file in [*notes.iterdir(), tmp_path / "other" / "plum.md"]:
+        file.unlink()
+
+    library.ingest(notes, include=("*.md",), prune=True)
+
+    assert library.paths() == [str(notes / "kept.txt"), str(tmp_path / "other" / "plum.md")]
+
+
+def test_globs_choose_among_the_files_of_a_folder(library: Library, notes: Path) -> None:
+    library.ingest(notes, include=("*a*.md",), exclude=("pear.md",))
+    assert library.paths() == [str(notes / "apple.md")]
+
+
+def test_ignore_files_are_obeyed(library: Library, notes: Path) -> None:
+    (notes / ".agentctlignore").write_text("pear.md\nlong.md\n")
+    library.ingest(notes)
+    assert library.paths() == [str(notes / "apple.md")]
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be(library: Library, notes: Path) -> None:
+    library.ingest(notes / "apple.md")
+    (notes / "apple.md").unlink()
+    before = library.state()
+
+    report = library.ingest(notes, prune=True, dry_run=True)
+
+    assert (report.added, report.removed) == (2, 1)
+    assert library.state() == before
+    assert library.embedder.embedded[1:] == []
+
+
+def test_piped_text_is_a_document_under_its_title(library: Library) -> None:
+    library.ingest(stdin=b"Lemons are sour.", title="fruit")
+    library.ingest(stdin=b"Lemons are yellow.", title="fruit")
+
+    assert [hit.text for hit in library.hits("lemons")] == ["Lemons are yellow."]
+    assert library.paths() == ["fruit"]
+
+
+def test_a_page_is_fetched_and_read_as_text(library: Library) -> None:
+    html = b"<html><title>Fruit</title><body><h1>Figs</h1><p>Figs are sweet.</p></body></html>"
+    with FileServer().running() as server:
+        server.files["/figs"] = ServedFile(html, content_type="text/html")
+        report = library.ingest(f"{server.url}/figs", f"{server.url}/nothing")
+
+    assert [failure.code for failure in report.failed] == ["input-missing"]
+    (hit,) = library.hits("sweet figs")
+    assert (hit.title, hit.path) == ("Fruit", f"{server.url}/figs")
+    assert "<p>" not in hit.text
+
+
+def test_the_same_file_may_be_in_two_collections(library: Library, notes: Path) -> None:
+    library.ingest(notes / "apple.md", collection="fruit")
+    report = library.ingest(notes / "apple.md", collection="food")
+
+    assert (report.added, report.embedded) == (1, 0)
+    assert [(c.name, c.documents) for c in library.store.collections()] == [
+        ("food", 1),
+        ("fruit", 1),
+    ]
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_taken_in(
+    library: Library, notes: Path
+) -> None:
+    (notes / "huge.txt").write_bytes(b"x" * 1_000_001)
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.7\nthis is not one")
+
+    report = library.ingest(notes, notes / "nowhere.md")
+
+    assert report.added == 3
+    codes = {Path(failure.path).name: failure.code for failure in report.failed}
+    assert codes == {
+        "nowhere.md": "input-missing",
+        "huge.txt": "input-too-large",
+        "broken.pdf": "input-unreadable",
+    }
+    assert all("\n" not in failure.message for failure in report.failed)
+
+
+def test_binaries_in_a_folder_are_skipped_but_a_named_one_is_told(
+    library: Library, notes: Path
+) -> None:
+    (notes / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+
+    assert library.ingest(notes).skipped == 1
+    report = library.ingest(notes / "picture.png")
+    assert [failure.code for failure in report.failed] == ["input-unreadable"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names must be UTF-8")
+def test_names_may_hold_anything(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in ("two\nlines.md", os.fsdecode(b"caf\xe9.md"), "-n.md", "'; DROP TABLE x.md"):
+        (folder / name).write_text(f"Something in {len(name)}.")
+
+    assert library.ingest(folder).added == 4
+    assert library.ingest(folder).unchanged == 4
+    assert library.ingest(folder, prune=True).removed == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_in_a_folder_are_not_followed(library: Library, notes: Path) -> None:
+    (notes / "loop").symlink_to(notes)
+    (notes / "link.md").symlink_to(notes / "apple.md")
+
+    assert library.ingest(notes).added == 3
+
+
+def test_a_pipe_in_a_folder_is_no_file(library: Library, notes: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes")
+    os.mkfifo(notes / "pipe.md")
+    assert library.ingest(notes).added == 3
+    report = library.ingest(notes / "pipe.md")
+    assert [failure.code for failure in report.failed] == ["input-unreadable"]
+
+
+def test_a_document_without_text_is_remembered(library: Library, notes: Path) -> None:
+    (notes / "empty.md").write_text("")
+    library.ingest(notes)
+
+    assert library.ingest(notes).unchanged == 4
+    library.assert_whole()
+
+
+@pytest.mark.parametrize("other", [HashingEmbedder(revision="2"), HashingEmbedder(name="another")])
+def test_vectors_of_two_models_are_not_mixed(
+    other: HashingEmbedder, library: Library, notes: Path
+) -> None:
+    library.ingest(notes / "apple.md")
+    before, library.embedder = library.state(), other
+
+    with pytest.raises(EmbedderChanged, match="embedded by") as refused:
+        library.ingest(notes)
+
+    assert refused.value.hint == "agentctl docs reindex"
+    assert library.state() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/a/Super_Bowl_50.md", "Super Bowl 50"),
+        ("http://x/y/", "y"),
+        ("-", "-"),
+        ("notes", "notes"),
+    ],
+)
+def test_a_document_without_title_is_called_by_its_name(path: str, title: str) -> None:
+    assert default_title(path) == title
