@@ -1,8 +1,9 @@
 """One answer from beginning to end: the run behind `ask`.
 
-The order of things: read the inputs, open the model, fit the context, store the question, then
-store each piece of the answer before it is passed on. So whatever was shown is kept, and every
-way a run can end (done, failed, timed out, cancelled, killed) leaves a readable session.
+The order of things: read the inputs, open the model, look into the knowledge base, fit the
+context, store the question, then store each piece of the answer before it is passed on. So
+whatever was shown is kept, and every way a run can end (done, failed, timed out, cancelled,
+killed) leaves a readable session.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict, TypeVar
 
@@ -20,6 +21,7 @@ from agentctl.core.backends.base import (
     ChatRequest,
     Done,
     Message,
+    ModelInfo,
     TextDelta,
     ThinkingDelta,
 )
@@ -28,9 +30,11 @@ from agentctl.core.backends.threads import run_in_thread
 from agentctl.core.chat.attachments import STDIN_NAME, InputLimits, Loaded, load_attachments
 from agentctl.core.chat.context import FittedContext, fit_context, prompt_budget
 from agentctl.core.chat.conversation import AskRequest, Conversation, Prepared
+from agentctl.core.chat.grounding import Found, Grounder, fit_passages
 from agentctl.core.chat.recording import Recording
 from agentctl.core.chat.schema import check_schema, validate_answer
 from agentctl.core.chat.sessions import SessionStore, utc_now
+from agentctl.core.chat.stopwatch import Stopwatch, find_device
 from agentctl.core.errors import (
     AgentctlError,
     BackendTimeout,
@@ -43,16 +47,14 @@ from agentctl.core.events import (
     RunFinished,
     RunStarted,
     RunStatus,
+    SourcesFound,
     TextArrived,
     ThinkingArrived,
-    UsageMeasured,
     WarningRaised,
 )
 from agentctl.core.files import well_formed
+from agentctl.core.knowledge.citations import CitationFilter
 
-# Seconds: an answer is not kept waiting for where it came from.
-DEVICE_S = 1.5
-ONE_PIECE_S = 0.02
 # What is tried next, as a share of a prompt that was counted too low.
 NEXT_BUDGET = 0.75
 
@@ -61,7 +63,10 @@ T = TypeVar("T")
 
 
 class Answerer:
-    """Answers questions with a registry's models; `sessions` opens the store when needed."""
+    """Answers questions with a registry's models.
+
+    `sessions` opens the store when needed; without a `grounder` there is no knowledge base.
+    """
 
     def __init__(
         self,
@@ -70,10 +75,13 @@ class Answerer:
         limits: InputLimits,
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.perf_counter,
+        *,
+        grounder: Grounder | None = None,
     ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._grounder = grounder
         self._now = now
         self._monotonic = monotonic
 
@@ -83,6 +91,8 @@ class Answerer:
         async with _closing(await self.open(request)) as opened:
             info = await opened.model.info()
             budget = prompt_budget(info.context_window, request.options.max_tokens)
+            found = await self.find(request, conversation, info)
+            conversation = replace(conversation, passages=found.passages)
             fitted = await _fit(opened.model, budget, conversation, request)
         return Prepared(
             model=opened.name,
@@ -92,7 +102,7 @@ class Answerer:
             prompt_tokens=fitted.prompt_tokens,
             context_window=info.context_window,
             truncated_tokens=fitted.truncated_tokens,
-            warnings=(*loaded.warnings, *_dropped(fitted)),
+            warnings=(*loaded.warnings, *found.warnings, *_left_out(conversation, fitted)),
         )
 
     async def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
@@ -143,21 +153,20 @@ class Answerer:
         sessions = self._sessions() if request.session is not None else None
         return Conversation.resume(sessions, request, prompt, loaded.attachments), loaded
 
+    async def find(
+        self, request: AskRequest, conversation: Conversation, model: ModelInfo
+    ) -> Found:
+        """Passages of the knowledge base, when they are wanted and there are any."""
+        if self._grounder is None:
+            return Found()
+        return await self._grounder.find(request, conversation, model)
+
     async def open(self, request: AskRequest) -> Opened:
         return await self._registry.open(
             request.model,
             context_window=request.options.context_window,
             keep_alive=request.options.keep_alive,
         )
-
-
-@dataclass(slots=True)
-class _Timing:
-    """Seconds on the run's clock; `first` is when the first word arrived."""
-
-    started: float
-    first: float | None = None
-    ended: float | None = None
 
 
 class _Run:
@@ -176,6 +185,7 @@ class _Run:
         self._monotonic = monotonic
         self._deadline = None if request.timeout_s is None else request.timeout_s + monotonic()
         self._is_started = False
+        self._citations = CitationFilter(0)
 
     async def answer(self) -> AsyncGenerator[Event, None]:
         """From the first event to the usage; what goes wrong is raised."""
@@ -184,11 +194,15 @@ class _Run:
         async with _closing(await self._in_time(self._answerer.open(request))) as opened:
             info = await self._in_time(opened.model.info())
             budget = prompt_budget(info.context_window, request.options.max_tokens)
+            found = await self._in_time(self._answerer.find(request, conversation, info))
+            conversation = replace(conversation, passages=found.passages)
             fitted = await self._in_time(_fit(opened.model, budget, conversation, request))
             session = self.recording.begin(conversation, opened)
             yield self._started(opened.name, opened.backend, session, opened.reason)
             for message in loaded.warnings:
                 yield self._warning("input", message)
+            for message in found.warnings:
+                yield self._warning("knowledge", message)
             events = self._stream_fitted(opened.model, info.context_window, conversation, fitted)
             async with aclosing(events):
                 async for event in events:
@@ -199,11 +213,17 @@ class _Run:
     def finish(self, error: AgentctlError | None, *, is_cancelled: bool) -> Iterator[Event]:
         """The events that end every run."""
         status = _status(error, is_cancelled=is_cancelled)
+        rest = [*self._pass_on_rest()]
         problem = self.recording.finish(status, error.message if error else None)
         if problem is not None and error is None:
             error, status = problem, "failed"
         if not self._is_started:
             yield self._started(self._request.model, "", None, None)
+        yield from rest
+        if self._citations.invented:
+            numbers = "".join(f"[{number}]" for number in sorted(self._citations.invented))
+            message = f"the model cited what it was not given; taken out: {numbers}"
+            yield self._warning("citation", message)
         if error is not None:
             yield self._error(error)
         logger.info(
@@ -225,7 +245,7 @@ class _Run:
         Only some backends can count exactly; the others refuse a prompt before they begin.
         """
         while True:
-            for message in _dropped(fitted):
+            for message in _left_out(conversation, fitted):
                 yield self._warning("context", message)
             try:
                 async with aclosing(self._stream(model, fitted, window)) as events:
@@ -250,45 +270,51 @@ class _Run:
         )
         said = [message.content for message in fitted.messages]
         logger.debug("asking", extra={"run_id": self._id, "content": said})
-        timing = _Timing(self._monotonic())
+        self.recording.sources = fitted.passages
+        # An answer that fits a schema is data: it cites nothing, and its lists are lists.
+        self._citations = CitationFilter(0 if self._request.schema else len(fitted.passages))
+        stopwatch = Stopwatch(self._monotonic)
         async with aclosing(model.stream(request)) as deltas:
-            while (delta := await self._in_time(anext(deltas, None))) is not None:
+            delta = await self._in_time(anext(deltas, None))
+            if fitted.passages:
+                # Only now is it certain that the model takes all of them.
+                yield SourcesFound(**self._stamp(), sources=fitted.passages)
+            while delta is not None:
                 if isinstance(delta, Done):
-                    timing.ended = self._monotonic()
-                    yield await self._usage(model, delta, timing, fitted, window)
+                    stopwatch.end()
+                    for event in self._pass_on_rest():
+                        yield event
+                    device = await find_device(model)
+                    self.recording.usage = stopwatch.usage(
+                        delta, fitted, **self._stamp(), context_window=window, device=device
+                    )
+                    yield self.recording.usage
                     if not self.recording.text:
                         yield self._warning("empty", "the model answered nothing")
                     if delta.finish_reason == "length":
                         yield self._warning("length", "the answer stopped at the token limit")
                 elif isinstance(delta, TextDelta | ThinkingDelta):
-                    timing.first = timing.first or self._monotonic()
-                    delta = replace(delta, text=well_formed(delta.text))
-                    warning = self.recording.append(delta)
-                    kind = TextArrived if isinstance(delta, TextDelta) else ThinkingArrived
-                    yield kind(**self._stamp(), text=delta.text)
-                    if warning is not None:
-                        yield self._warning(warning.slug, warning.message)
+                    stopwatch.word()
+                    text = well_formed(delta.text)
+                    if isinstance(delta, TextDelta):
+                        text = self._citations.feed(text)
+                    for event in self._pass_on(replace(delta, text=text)):
+                        yield event
+                delta = await self._in_time(anext(deltas, None))
 
-    async def _usage(
-        self, model: ChatModel, done: Done, timing: _Timing, fitted: FittedContext, window: int
-    ) -> Event:
-        ended = timing.ended or self._monotonic()
-        first = timing.first or ended
-        # An answer in one piece has no speed of its own: then all of the time counts.
-        speaking = ended - (first if ended - first > ONE_PIECE_S else timing.started)
-        usage = UsageMeasured(
-            **self._stamp(),
-            prompt_tokens=done.prompt_tokens,
-            completion_tokens=done.completion_tokens,
-            ttft_ms=round(1000 * (first - timing.started), 1),
-            total_ms=round(1000 * (ended - timing.started), 1),
-            tokens_per_s=round(done.completion_tokens / max(speaking, 1e-3), 1),
-            context_window=window,
-            truncated_tokens=fitted.truncated_tokens,
-            device=await _device(model),
-        )
-        self.recording.usage = usage
-        return usage
+    def _pass_on(self, delta: TextDelta | ThinkingDelta) -> Iterator[Event]:
+        """Stored first, then said."""
+        if not delta.text:
+            return
+        problem = self.recording.append(delta)
+        kind = TextArrived if isinstance(delta, TextDelta) else ThinkingArrived
+        yield kind(**self._stamp(), text=delta.text)
+        if problem is not None:
+            yield self._warning(problem.slug, problem.message)
+
+    def _pass_on_rest(self) -> Iterator[Event]:
+        """What was held back of the answer."""
+        yield from self._pass_on(TextDelta(self._citations.end()))
 
     async def _in_time(self, awaitable: Awaitable[T]) -> T:
         """Waits no longer than the run's deadline. Raises BackendTimeout."""
@@ -341,13 +367,6 @@ async def _closing(opened: Opened) -> AsyncIterator[Opened]:
         await opened.model.close()
 
 
-async def _device(model: ChatModel) -> str | None:
-    with suppress(AgentctlError, TimeoutError):
-        async with asyncio.timeout(DEVICE_S):
-            return await model.device()
-    return None
-
-
 async def _fit(
     model: ChatModel, budget: int, conversation: Conversation, request: AskRequest
 ) -> FittedContext:
@@ -357,16 +376,19 @@ async def _fit(
         )
 
     widest = (await model.info()).max_context_window
-    return await fit_context(conversation.messages(), budget, count, widest)
+    conversation = await fit_passages(conversation, budget, count)
+    fitted = await fit_context(conversation.messages(), budget, count, widest)
+    return replace(fitted, passages=conversation.passages)
 
 
-def _dropped(fitted: FittedContext) -> tuple[str, ...]:
-    if not fitted.dropped_messages:
-        return ()
-    return (
-        f"the oldest {fitted.dropped_messages} messages ({fitted.truncated_tokens:,} tokens) of "
-        "this session were left out to fit the context window",
-    )
+def _left_out(conversation: Conversation, fitted: FittedContext) -> Iterator[str]:
+    if fitted.dropped_messages:
+        yield (
+            f"the oldest {fitted.dropped_messages} messages ({fitted.truncated_tokens:,} tokens) "
+            "of this session were left out to fit the context window"
+        )
+    if conversation.passages and not fitted.passages:
+        yield "answered without sources: none of them fits into the context window"
 
 
 def _status(error: AgentctlError | None, *, is_cancelled: bool) -> RunStatus:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentctl.core.backends.base import Image
-from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
-from agentctl.core.files import decode_text, image_type, read_bytes, read_up_to, walk, well_formed
+from agentctl.core.errors import InputTooLarge, InputUnreadable
+from agentctl.core.files import decode_text, image_type, read_bytes, walk, well_formed
+from agentctl.core.knowledge.documents import Document
+from agentctl.core.knowledge.loaders.markup import html_to_text
+from agentctl.core.web_page import URL_SCHEMES, WebPage, fetch_page
 
-URL_SCHEMES = ("http://", "https://")
 STDIN_NAME = "stdin"
-# What stays as it is in an address; the rest, such as a space or an umlaut, is encoded.
-_URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"
+# How a PDF begins, and a zip archive, as office documents and EPUB are.
+_PACKED = (b"%PDF-", b"PK\3\4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +27,52 @@ class Attachment:
     image: Image | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """`bytes` and `files` one input may have, `seconds` a web server may be silent.
+
+    Reading a PDF or an office document may take `reading_s` seconds and `reading_memory` bytes.
+    """
+
+    bytes: int
+    files: int
+    seconds: float
+    reading_s: float = 60.0
+    reading_memory: int = 1_500_000_000
+
+
 @dataclass(slots=True)
 class Loaded:
     """What could be read, and what the user should know about the rest."""
 
+    limits: InputLimits
     attachments: list[Attachment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def add(self, name: str, data: bytes) -> None:
-        """Raises InputUnreadable when `data` is neither text nor an image."""
+        """Raises InputUnreadable when `data` is no text, document or image."""
         name = well_formed(name)
         kind = image_type(data)
         if kind is not None:
             self.attachments.append(Attachment(name, kind, image=Image(kind, data)))
+            return
+        if data.startswith(_PACKED) and (document := self._unpacked(name, data)) is not None:
+            self.attachments.append(Attachment(name, document.media_type, document.text))
+            self.warnings += (f"{name}: {warning}" for warning in document.warnings)
             return
         text, replaced = decode_text(data, name)
         if replaced:
             self.warnings.append(f"{name} is not all UTF-8: what could not be read shows as \ufffd")
         self.attachments.append(Attachment(name, "text/plain", text))
 
+    def _unpacked(self, name: str, data: bytes) -> Document | None:
+        from agentctl.core.knowledge.loaders.base import ReadLimits
+        from agentctl.core.knowledge.loaders.reader import DocumentReader
 
-@dataclass(frozen=True, slots=True)
-class InputLimits:
-    """`bytes` and `files` one input may have, `seconds` a web server may be silent."""
-
-    bytes: int
-    files: int
-    seconds: float
+        limits = self.limits
+        reading = ReadLimits(limits.bytes, limits.reading_s, limits.reading_memory)
+        with DocumentReader(reading) as reader:
+            return reader.read(data, name)
 
 
 def load_attachments(files: tuple[str, ...], stdin: bytes | None, limits: InputLimits) -> Loaded:
@@ -62,7 +83,7 @@ def load_attachments(files: tuple[str, ...], stdin: bytes | None, limits: InputL
         InputUnreadable: a named file is neither text nor an image.
         InputTooLarge: one input is over the limit.
     """
-    loaded = Loaded()
+    loaded = Loaded(limits)
     if stdin:
         check_size(STDIN_NAME, len(stdin), limits.bytes)
         loaded.add(STDIN_NAME, stdin)
@@ -116,56 +137,17 @@ def _first(paths: Iterator[Path], folder: Path, limit: int) -> Iterator[Path]:
 
 
 def _add_page(loaded: Loaded, url: str, limits: InputLimits) -> None:
-    from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.parse import quote
-    from urllib.request import Request, urlopen
-
-    try:
-        # The user named this address, and the scheme was checked.
-        request = Request(quote(url, safe=_URL_LETTERS), headers={"User-Agent": "agentctl"})  # noqa: S310
-        with urlopen(request, timeout=limits.seconds) as answer:  # noqa: S310
-            data = read_up_to(answer, limits.bytes + 1)
-            is_cut = bool(answer.length) and len(data) <= limits.bytes
-            is_html = answer.headers.get_content_type() == "text/html"
-            charset = answer.headers.get_content_charset()
-    except HTTPError as error:
-        error.close()
-        raise InputMissing(f"{url}: {error.code} {error.reason}", "check the address") from None
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise InputMissing(f"{url}: {reason}", "check the address and the network") from None
-    if is_cut:
-        raise InputMissing(f"{url}: the page broke off before its end", "try again")
-    check_size(url, len(data), limits.bytes)
-    loaded.add(url, html_to_text(data, charset).encode() if is_html else _recoded(data, charset))
+    page = fetch_page(url, limits.bytes, limits.seconds)
+    is_html = page.media_type == "text/html"
+    read = html_to_text(page.data, page.charset).encode() if is_html else _recoded(page)
+    loaded.add(url, read)
 
 
-def _recoded(data: bytes, charset: str | None) -> bytes:
+def _recoded(page: WebPage) -> bytes:
     """As UTF-8; as it is when the server named no charset, or one that nobody knows."""
-    if charset is None or charset.lower() == "utf-8":
-        return data
+    if page.charset is None or page.charset.lower() == "utf-8":
+        return page.data
     try:
-        return data.decode(charset, errors="replace").encode()
+        return page.data.decode(page.charset, errors="replace").encode()
     except LookupError:
-        return data
-
-
-def html_to_text(data: bytes, charset: str | None = None) -> str:
-    """The page as Markdown, without scripts, styles, navigation and embedded pictures.
-
-    A `charset` that the server named is stronger than the page's own.
-    """
-    from bs4 import BeautifulSoup
-    from markdownify import MarkdownConverter
-
-    page = BeautifulSoup(data, "html.parser", from_encoding=charset)
-    for element in page(["script", "style", "noscript", "template", "nav", "svg", "iframe"]):
-        element.decompose()
-    for picture in page("img", src=lambda source: source and source.startswith("data:")):
-        picture.decompose()
-    try:
-        return str(MarkdownConverter(heading_style="ATX").convert_soup(page)).strip() + "\n"
-    except RecursionError:
-        # Nested deeper than any reader would follow: its words then, without its shape.
-        return "\n".join(page.stripped_strings) + "\n"
+        return page.data

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agentctl.core.backends.base import Message
 from agentctl.core.errors import ContextOverflow
+from agentctl.core.events import Source
 
 # Tokens kept free for the answer: at most this many, and at most this share of the window.
 ANSWER_TOKENS = 1024
@@ -13,12 +14,16 @@ ANSWER_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class FittedContext:
-    """What is sent, and what was left out: whole turns, the oldest first."""
+    """What is sent, and what was left out: whole turns, the oldest first.
+
+    `passages` are those of the knowledge base that stand in the last turn.
+    """
 
     messages: tuple[Message, ...]
     prompt_tokens: int
     dropped_messages: int
     truncated_tokens: int
+    passages: tuple[Source, ...] = ()
 
 
 def prompt_budget(context_window: int, max_tokens: int | None) -> int:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from agentctl.core.backends.base import Message, ModelOptions
 from agentctl.core.chat.attachments import Attachment
-from agentctl.core.chat.prompt import user_message
+from agentctl.core.chat.prompt import user_message, without_turn_marks
 from agentctl.core.chat.sessions import LATEST, SessionStore
+from agentctl.core.events import Source
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
 
@@ -15,9 +17,10 @@ from agentctl.core.jsontypes import JsonObject
 class AskRequest:
     """A question.
 
-    `files` are absolute paths or URLs. `session` is a reference to the one to go on with; with
-    `create_session` it is made, under that name, when there is none. `timeout_s` bounds the run
-    in seconds. With `log` False nothing is stored.
+    `knowledge` says whether passages of the knowledge base go along, None as the settings say;
+    `collection` narrows that to one. `files` are absolute paths or URLs. `session` is a reference
+    to the one to go on with; with `create_session` it is made, under that name, when there is
+    none. `timeout_s` bounds the run in seconds. With `log` False nothing is stored.
     """
 
     prompt: str
@@ -25,6 +28,8 @@ class AskRequest:
     stdin: bytes | None = None
     model: str = "auto"
     system: str | None = None
+    knowledge: Literal["auto", "always", "off"] | None = None
+    collection: str | None = None
     session: str | None = None
     create_session: bool = False
     options: ModelOptions = field(default_factory=ModelOptions)
@@ -58,14 +63,21 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What was said before, and the new turn. `session` is the id, None for a new one."""
+    """What was said before, and the new turn. `session` is the id, None for a new one.
+
+    `past_prompts` are the questions of `past` as they were typed, the oldest first. `passages`
+    of the knowledge base go along with the new turn; they are no part of the session, so that
+    the next question does not carry them.
+    """
 
     session: str | None
     name: str | None
     past: tuple[Message, ...]
+    past_prompts: tuple[str, ...]
     system: str | None
     prompt: str
     attachments: tuple[Attachment, ...]
+    passages: tuple[Source, ...] = ()
 
     @classmethod
     def resume(
@@ -89,6 +101,7 @@ class Conversation:
             session=session,
             name=request.session if session is None and request.session != LATEST else None,
             past=past,
+            past_prompts=tuple(message.content for message in stored if message.role == "user"),
             system=request.system or (systems[-1] if systems else None),
             prompt=prompt,
             attachments=tuple(attachments),
@@ -98,7 +111,9 @@ class Conversation:
         """As a model wants them: one system message first, then user and assistant in turn."""
         spoken = [m for m in self.past if m.role != "system" and (m.content or m.images)]
         turns = [Message("system", self.system)] if self.system else []
-        for message in (*spoken, user_message(self.prompt, self.attachments)):
+        for said in (*spoken, user_message(self.prompt, self.attachments, self.passages)):
+            # Models repeat what they read, so that no turn but the system's is trusted.
+            message = replace(said, content=without_turn_marks(said.content))
             if turns and turns[-1].role == message.role:
                 # Chat templates refuse two in a row, as an unanswered question leaves them.
                 turns[-1] = _joined(turns[-1], message)

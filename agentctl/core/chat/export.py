@@ -6,6 +6,7 @@ from dataclasses import asdict
 from agentctl.core.chat.prompt import fenced
 from agentctl.core.chat.sessions import Session, StoredMessage
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.knowledge.citations import source_line
 
 
 def to_markdown(session: Session, messages: list[StoredMessage]) -> str:
@@ -19,6 +20,9 @@ def to_markdown(session: Session, messages: list[StoredMessage]) -> str:
             for a in message.attachments
         ]
         blocks.append(message.content)
+        if message.sources:
+            blocks.append("Sources:")
+            blocks.append("\n".join(f"- {source_line(source)}" for source in message.sources))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -50,4 +54,5 @@ def message_data(message: StoredMessage) -> JsonObject:
         "usage": message.usage,
         "error": message.error,
         "attachments": [*attachments],
+        "sources": [asdict(source) for source in message.sources],
     }

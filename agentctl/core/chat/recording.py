@@ -8,7 +8,8 @@ from agentctl.core.backends.registry import Opened
 from agentctl.core.chat.conversation import Conversation
 from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.errors import AgentctlError
-from agentctl.core.events import RunStatus, UsageMeasured
+from agentctl.core.events import RunStatus, Source, UsageMeasured
+from agentctl.core.knowledge.citations import cited_sources
 
 TITLE_CHARACTERS = 60
 
@@ -17,11 +18,12 @@ class Recording:
     """Keeps an answer in memory and, with `sessions` (which opens them), piece by piece on disk.
 
     A disk that fills up in the middle does not stop the answer: it is reported once, and
-    `finish` tries again with the whole text.
+    `finish` tries again with the whole text. `sources` are the passages that the model was given.
     """
 
     def __init__(self, sessions: Callable[[], SessionStore] | None) -> None:
         self.usage: UsageMeasured | None = None
+        self.sources: tuple[Source, ...] = ()
         self._open = sessions
         self._sessions: SessionStore | None = None
         self._message: int | None = None
@@ -74,9 +76,10 @@ class Recording:
             return None
         message, self._message = self._message, None
         usage = asdict(self.usage) if self.usage is not None else None
+        sources = cited_sources(self.text, self.sources) if self.text else ()
         try:
             self._sessions.finish_answer(
-                message, self.text, "".join(self._thinking), status, usage, error
+                message, self.text, "".join(self._thinking), status, usage, error, sources
             )
         except AgentctlError as problem:
             return problem

@@ -9,14 +9,14 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, cast
 
 from agentctl.core.backends.base import Image, Role
 from agentctl.core.chat.attachments import Attachment
 from agentctl.core.errors import NotFound, UsageProblem
-from agentctl.core.events import RunStatus
+from agentctl.core.events import RunStatus, Source
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.storage import transaction, translated_errors
@@ -58,6 +58,7 @@ class StoredMessage:
     usage: JsonObject | None
     error: str | None
     attachments: tuple[Attachment, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class SessionStore:
         with translated_errors():
             rows = self._connection.execute(
                 f"""SELECT id, role, content || {_parts(0)}, thinking || {_parts(1)}, status,
-                           model, backend, created, usage, error
+                           model, backend, created, usage, error, sources
                     FROM messages m WHERE session = ? ORDER BY id""",
                 (session,),
             ).fetchall()
@@ -162,6 +163,7 @@ class SessionStore:
                 usage=json.loads(usage) if usage else None,
                 error=error,
                 attachments=tuple(attachments.get(number, ())),
+                sources=tuple(Source(**source) for source in json.loads(sources or "[]")),
             )
             for (
                 number,
@@ -174,6 +176,7 @@ class SessionStore:
                 created,
                 usage,
                 error,
+                sources,
             ) in rows
         ]
 
@@ -214,13 +217,18 @@ class SessionStore:
         status: MessageStatus,
         usage: JsonObject | None = None,
         error: str | None = None,
+        sources: Iterable[Source] = (),
     ) -> None:
+        cited = [asdict(source) for source in sources]
         with self._transaction():
             self._connection.execute("DELETE FROM message_parts WHERE message = ?", (message,))
             self._connection.execute(
-                "UPDATE messages SET content = ?, thinking = ?, status = ?, usage = ?, error = ?"
-                " WHERE id = ?",
-                (content, thinking, status, json.dumps(usage) if usage else None, error, message),
+                "UPDATE messages SET content = ?, thinking = ?, status = ?, usage = ?, error = ?,"
+                " sources = ? WHERE id = ?",
+                (
+                    *(content, thinking, status, json.dumps(usage) if usage else None, error),
+                    *(json.dumps(cited) if cited else None, message),
+                ),
             )
             self._connection.execute(
                 "UPDATE sessions SET updated = ?"
@@ -308,7 +316,7 @@ class SessionStore:
         return [Session(*row) for row in rows]
 
     def _copy_message(self, message: int, session: str) -> None:
-        columns = "role, content, thinking, status, model, backend, created, usage, error"
+        columns = "role, content, thinking, status, model, backend, created, usage, error, sources"
         copy = self._connection.execute(
             f"INSERT INTO messages (session, {columns})"
             f" SELECT ?, {columns} FROM messages WHERE id = ?",
