@@ -23,6 +23,10 @@ PROGRAM = "agentctl"
 COMPLETE_VARIABLE = "_AGENTCTL_COMPLETE"
 COMMANDS = {
     "ask": "Ask a question; the answer streams.",
+    "ingest": "Add files, folders, pages or stdin to the knowledge base.",
+    "search": "Find passages of the knowledge base.",
+    "docs": "What is in the knowledge base: list, show, remove, export, …",
+    "eval": "Measure how well your questions find the right documents.",
     "models": "The models that answer: list, pull, remove, show, use.",
     "sessions": "Past conversations: list, show, search, export, remove, fork.",
     "templates": "Saved questions: list, show.",
@@ -30,7 +34,7 @@ COMMANDS = {
     "doctor": "Check the machine, the models and the data, and say what to do.",
     "completion": "Print the completion script of a shell.",
 }
-GROUPS = {"models", "sessions", "templates", "config"}
+GROUPS = {"docs", "models", "sessions", "templates", "config"}
 
 
 class LazyGroup(TyperGroup):

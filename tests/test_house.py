@@ -18,8 +18,10 @@ ROOMS = [
     r"agentctl",
     r"agentctl\.core\.(errors|jsontypes)",
     r"agentctl\.core\.(events|paths|addresses|file_lock)",
-    r"agentctl\.core\.(config|config_syntax|config_file|logs|storage|files|hardware)",
+    r"agentctl\.core\.(config|config_syntax|config_file|logs|storage|files|web_page|hardware)",
     r"agentctl\.core\.backends\..*",
+    r"agentctl\.core\.embedding\..*",
+    r"agentctl\.core\.knowledge\..*",
     r"agentctl\.core\.chat\..*",
     r"agentctl\.core\.doctor(_checks)?",
     r"agentctl\.core\.workspace",
@@ -31,6 +33,8 @@ ROOMS = [
     r"agentctl\.__main__",
 ]
 PACKAGES = {"agentctl.core", "agentctl.core.backends", "agentctl.core.chat"}
+PACKAGES |= {"agentctl.core.embedding", "agentctl.core.knowledge"}
+PACKAGES |= {"agentctl.core.knowledge.loaders"}
 PACKAGES |= {"agentctl.commands", "agentctl.render"}
 FRONT_END_LIBRARIES = {"rich", "typer", "textual"}
 MAY_PRINT = re.compile(r"agentctl\.(render\..*|__main__)")

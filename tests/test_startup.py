@@ -10,6 +10,7 @@ from tests.support.cli import environment, with_ollama
 from tests.support.ollama_server import ScriptedOllama
 
 HEAVY = {
+    "faiss",
     "httpx",
     "jsonschema",
     "langchain_core",
@@ -82,3 +83,30 @@ def test_ask_loads_only_the_backend_it_uses(home: Path) -> None:
     assert loaded & HEAVY == set()
     assert "agentctl.core.backends.llama_cpp" not in loaded
     assert "agentctl.core.backends.openai_compatible" not in loaded
+
+
+def test_a_search_loads_only_what_it_needs(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("The lamp of the lighthouse is green.")
+    env = environment(home)
+    loaded_by(["ingest", str(tmp_path / "note.md")], env)
+
+    assert loaded_by(["search", "lamp"], env) & HEAVY == {"numpy", "xllamacpp"}
+    assert loaded_by(["search", "lamp", "--mode", "keyword"], env) & HEAVY == set()
+
+
+def test_an_unchanged_file_is_passed_over_without_an_embedder(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("The lamp of the lighthouse is green.")
+    env = environment(home)
+    loaded_by(["ingest", str(tmp_path / "note.md")], env)
+
+    assert loaded_by(["ingest", str(tmp_path / "note.md")], env) & HEAVY == set()
+
+
+def test_ask_looks_into_no_knowledge_base_that_is_empty(home: Path) -> None:
+    with ScriptedOllama() as server:
+        env = with_ollama(home, server)
+        loaded_by(["ask", "makes the database"], env)
+        loaded = loaded_by(["ask", "-k", "hello"], env)
+
+    assert loaded & HEAVY == set()
+    assert "agentctl.core.knowledge.store" not in loaded

@@ -1,10 +1,11 @@
 """`agentctl ask`: one answer, streamed."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,8 @@ from typer.core import TyperOption
 
 from agentctl.commands import complete
 from agentctl.commands.common import StreamingCommand, load_config, new_app, with_workspace
-from agentctl.core.chat.attachments import STDIN_NAME, URL_SCHEMES, check_size
+from agentctl.connect import working_directory
+from agentctl.core.chat.attachments import STDIN_NAME, check_size
 from agentctl.core.chat.conversation import AskRequest, Prepared
 from agentctl.core.chat.schema import check_schema
 from agentctl.core.chat.templates import Template
@@ -23,6 +25,7 @@ from agentctl.core.events import UsageMeasured
 from agentctl.core.files import decode_text, read_bytes, read_up_to
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.paths import expand
+from agentctl.core.web_page import URL_SCHEMES
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output
 from agentctl.render.run import RunPrinter, RunSummary
@@ -30,11 +33,15 @@ from agentctl.render.run import RunPrinter, RunSummary
 # A schema is text somebody wrote; more than this is a mistake.
 SCHEMA_BYTES = 1_000_000
 
+# A value that can be nothing but a collection.
+_JOINED_KNOWLEDGE = re.compile("--knowledge=|-k.")
+
 app = new_app()
 
 
 class AskCommand(StreamingCommand):
-    """Adds the options that take a name and a value, which Typer cannot declare."""
+    """Adds what Typer cannot declare: options with a name and a value, and one whose value may
+    be missing."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Any: handed on as it came
         super().__init__(*args, **options)
@@ -43,10 +50,30 @@ class AskCommand(StreamingCommand):
             _pairs("-p", "--param", "KEY VALUE", "A value for the template's $KEY."),
         ]
 
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """In `ask -k "question"`, what follows is the question when nothing else is."""
+        is_joined = any(_JOINED_KNOWLEDGE.match(arg) for arg in args)
+        rest = super().parse_args(ctx, [*_with_empty_values(args)])
+        if ctx.params["prompt"] is None and not is_joined:
+            ctx.params["prompt"] = ctx.params["knowledge"] or None
+            ctx.params["knowledge"] = ctx.params["knowledge"] and ""
+        return rest
+
     def invoke(self, ctx: Context) -> Any:  # Any: Typer's own signature
         ctx.meta["options"] = ctx.params.pop("option", ())
         ctx.meta["parameters"] = dict(ctx.params.pop("param", ()))
         return super().invoke(ctx)
+
+
+def _with_empty_values(args: list[str]) -> Iterator[str]:
+    """`-k` with an empty value where none follows."""
+    end = args.index("--") if "--" in args else len(args)
+    for number, arg in enumerate(args):
+        yield arg
+        if arg in ("-k", "--knowledge") and number < end:
+            following = args[number + 1 : number + 2]
+            if not following or following[0].startswith("-"):
+                yield ""
 
 
 def _pairs(short: str, long: str, metavar: str, text: str) -> TyperOption:
@@ -80,6 +107,19 @@ def ask(
         list[str] | None,
         typer.Option("-f", "--file", help="A file, folder, URL or - to go along; repeatable."),
     ] = None,
+    knowledge: Annotated[
+        str | None,
+        typer.Option(
+            "-k",
+            "--knowledge",
+            help="Answer from your documents, or from one collection of them.",
+            metavar="[COLLECTION]",
+            autocompletion=complete.collections,
+        ),
+    ] = None,
+    no_knowledge: Annotated[
+        bool, typer.Option("--no-knowledge", help="Leave your documents alone.")
+    ] = False,
     continue_: Annotated[
         bool, typer.Option("-c", "--continue", help="Go on with the latest session.")
     ] = False,
@@ -125,10 +165,10 @@ def ask(
     Example: git diff | agentctl ask "Write a commit message"
     """
     output: Output = ctx.obj
-    if continue_ and session is not None:
-        raise UsageProblem("-c and -s exclude each other", "agentctl ask -s NAME …")
-    if extract and output.form == "jsonl":
-        raise UsageProblem("-x and --jsonl exclude each other", "agentctl ask -x --json …")
+    has_k = knowledge is not None
+    _refuse_both("-c", continue_, "-s", session is not None, "agentctl ask -s NAME …")
+    _refuse_both("-k", has_k, "--no-knowledge", no_knowledge, "agentctl ask -k …")
+    _refuse_both("-x", extract, "--jsonl", output.form == "jsonl", "agentctl ask -x --json …")
     if save is None and prompt is not None and not prompt.strip():
         raise UsageProblem("the prompt is empty", 'agentctl ask "your question"')
     config = load_config()
@@ -142,6 +182,8 @@ def ask(
             stdin=None if no_stdin or save else _read_stdin(limit, is_named=is_named),
             model=model or "",
             system=system,
+            knowledge="always" if has_k else "off" if no_knowledge else None,
+            collection=knowledge or None,
             session="latest" if continue_ else session,
             create_session=not continue_,
             schema=_read_schema(schema) if schema is not None else None,
@@ -163,10 +205,15 @@ def ask(
         if dry_run:
             _show_prepared(output, await workspace.prepare(request))
             return 0
-        printer = RunPrinter(output, is_quiet=extracts, shows_usage=usage)
+        printer = RunPrinter(output, working_directory(), is_quiet=extracts, shows_usage=usage)
         return await _answer(workspace, request, output, printer, extracts=extracts)
 
     raise typer.Exit(with_workspace(use, config))
+
+
+def _refuse_both(one: str, has_one: bool, other: str, has_other: bool, hint: str) -> None:
+    if has_one and has_other:
+        raise UsageProblem(f"{one} and {other} exclude each other", hint)
 
 
 async def _answer(
@@ -293,7 +340,7 @@ def _result(summary: RunSummary, answer: str) -> JsonObject:
         "model": started.model if started else "",
         "backend": started.backend if started else "",
         "session": started.session if started else None,
-        "sources": [],
+        "sources": [asdict(source) for source in summary.sources],
         "usage": _counts(summary.usage) if summary.usage else None,
         "warnings": [*summary.warnings],
     }

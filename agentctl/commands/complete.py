@@ -1,4 +1,4 @@
-"""What the shell offers for a model, a session or a template; never an error, never a wait."""
+"""What the shell offers for a name that the workspace knows; never an error, never a wait."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -32,6 +32,25 @@ def sessions(incomplete: str) -> list[str]:
 
 def templates(incomplete: str) -> list[str]:
     return _matching(lambda workspace: workspace.templates(), incomplete)
+
+
+def collections(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [each.name for each in await workspace.list_collections()]
+
+    return _matching(names, incomplete)
+
+
+def documents(incomplete: str) -> list[str]:
+    """Their paths, as they are called from here."""
+    from agentctl.connect import working_directory
+    from agentctl.render.links import short_path
+
+    async def names(workspace: Workspace) -> list[str]:
+        folder = working_directory()
+        return [short_path(each.path, folder) for each in await workspace.list_documents()]
+
+    return _matching(names, incomplete)
 
 
 def _matching(names: Callable[[Workspace], Awaitable[list[str]]], incomplete: str) -> list[str]:

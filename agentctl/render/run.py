@@ -1,6 +1,7 @@
 """A run's events, shown as they happen: words on stdout, all else on stderr."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl.core.events import (
@@ -8,12 +9,15 @@ from agentctl.core.events import (
     Event,
     RunFinished,
     RunStarted,
+    Source,
+    SourcesFound,
     TextArrived,
     ThinkingArrived,
     UsageMeasured,
     WarningRaised,
     encode_event,
 )
+from agentctl.core.knowledge.citations import cited_sources
 from agentctl.render.output import Output
 
 if TYPE_CHECKING:
@@ -31,6 +35,12 @@ class RunSummary:
     error: ErrorRaised | None = None
     finished: RunFinished | None = None
     warnings: tuple[str, ...] = ()
+    given: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The passages that the answer cites; all that were given when it cites none."""
+        return cited_sources(self.answer, self.given) if self.answer else ()
 
     @property
     def answer(self) -> str:
@@ -54,19 +64,23 @@ class RunSummary:
                 self.finished = event
             case WarningRaised():
                 self.warnings += (event.message,)
+            case SourcesFound():
+                self.given = event.sources
 
 
 class RunPrinter:
     """Shows events in the form of `output`.
 
-    With `is_quiet` no words are shown while they stream: whoever asked prints the answer in
-    another form at the end.
+    With `is_quiet` no words are shown while they stream, nor sources: whoever asked prints the
+    answer in another form at the end. Paths below `folder` are shown as they are called there.
     """
 
     def __init__(
-        self, output: Output, *, is_quiet: bool = False, shows_usage: bool = False
+        self, output: Output, folder: Path, *, is_quiet: bool = False, shows_usage: bool = False
     ) -> None:
         self._output = output
+        self._folder = folder
+        self._summary = RunSummary()
         self._is_quiet = is_quiet or output.form == "json"
         self._shows_usage = shows_usage
         self._markdown: MarkdownStream | None = None
@@ -77,6 +91,7 @@ class RunPrinter:
         if self._output.form == "jsonl":
             self._output.line(encode_event(event))
             return
+        self._summary.add(event)
         match event:
             case RunStarted(reason=reason, model=model, backend=backend):
                 if reason and self._output.form == "text":
@@ -88,12 +103,11 @@ class RunPrinter:
             case WarningRaised(message=message):
                 self._aside()
                 self._output.warning(message)
-            case UsageMeasured():
-                if self._shows_usage:
-                    self.close()
-                    self._output.note(usage_line(event))
-            case RunFinished() | ErrorRaised():
+            case UsageMeasured() | ErrorRaised():
                 self.close()
+            case RunFinished():
+                self.close()
+                self._show_end()
 
     def close(self) -> None:
         """Ends what is being drawn. Harmless when called twice."""
@@ -103,6 +117,14 @@ class RunPrinter:
         if not self._ends_in_newline:
             self._output.text("\n")
             self._ends_in_newline = True
+
+    def _show_end(self) -> None:
+        if self._summary.sources and not self._is_quiet:
+            from agentctl.render.sources import show_sources
+
+            show_sources(self._output, self._summary.sources, self._folder)
+        if self._summary.usage is not None and self._shows_usage:
+            self._output.note(usage_line(self._summary.usage))
 
     def _show_thinking(self, text: str) -> None:
         if self._is_quiet:

