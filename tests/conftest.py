@@ -11,8 +11,14 @@ import sitecustomize  # noqa: F401 - its import is its effect
 
 sys.path.pop(0)
 
-# How long an example takes says how busy the machine is, not whether the code is right.
-settings.register_profile("agentctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, not whether the code is right; and the
+# same examples each time, so that a run fails for what was changed.
+settings.register_profile(
+    "agentctl",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("agentctl")
 
 
