@@ -13,10 +13,6 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from agentctl.core.embedding.sentence_transformers import SentenceTransformersEmbedder
 
 ROOT = Path(__file__).parent.parent
 CHUNKS, LONGEST_CHUNK, RUNS, QUERIES = 240, 250, 5, 50
@@ -64,9 +60,9 @@ def measure() -> dict[str, float | list[float]]:
     ]
     texts = _chunks(built_in.token_starts)
     embedders = {"peer": _open_peer(), "built-in": built_in.embed_passages}
-    embedders["fp32"] = _open_ours(bf16=False).embed_passages
+    embedders["fp32"] = _open_ours(bf16=False)
     if _computes_in_bf16():
-        embedders["bf16"] = _open_ours(bf16=True).embed_passages
+        embedders["bf16"] = _open_ours(bf16=True)
     found: dict[str, list[float]] = {name: [] for name in embedders}
     for run in range(RUNS + 1):
         for name, embed in embedders.items():
@@ -109,23 +105,36 @@ def _model() -> str:
 
 
 def _open_peer() -> Callable[[list[str]], object]:
+    import torch
     from langchain_huggingface import HuggingFaceEmbeddings
 
-    embed: Callable[[list[str]], object] = HuggingFaceEmbeddings(
-        model_name=_model(), model_kwargs={"device": "cpu"}
-    ).embed_documents
+    threads = torch.get_num_threads()
+    peer = HuggingFaceEmbeddings(model_name=_model(), model_kwargs={"device": "cpu"})
+
+    def embed(texts: list[str]) -> object:
+        # Ours has set it for the whole process.
+        torch.set_num_threads(threads)
+        return peer.embed_documents(texts)
+
     return embed
 
 
-def _open_ours(*, bf16: bool) -> "SentenceTransformersEmbedder":
+def _open_ours(*, bf16: bool) -> Callable[[list[str]], object]:
     from unittest.mock import patch
+
+    import torch
 
     from agentctl.core.embedding import sentence_transformers
 
     embedder = sentence_transformers.SentenceTransformersEmbedder(_model())
     with patch.object(sentence_transformers, "computes_in_bf16", lambda: bf16):
         embedder.profile()
-    return embedder
+
+    def embed(texts: list[str]) -> object:
+        torch.set_num_threads(1)
+        return embedder.embed_passages(texts)
+
+    return embed
 
 
 def _computes_in_bf16() -> bool:

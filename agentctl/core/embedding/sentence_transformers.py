@@ -1,7 +1,8 @@
 """Any model of the sentence-transformers library, by its name on the hub or its folder.
 
 It computes in bfloat16 where the CPU does so natively, which moves the vectors by less than
-0.001 of cosine.
+0.001 of cosine. On a CPU each thread works on a batch of its own: threads on one batch wait for
+each other at every step, which is worst where other programs run, too.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentctl.core.backends.llama_cpp import count_cores
 from agentctl.core.embedding.base import EmbedderProfile
 from agentctl.core.embedding.prefixes import Prefixes, prefixes_of
 from agentctl.core.embedding.word_pieces import well_formed
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from agentctl.core.embedding.base import Vectors
 
 # Larger batches wait for memory, smaller ones for Python.
-_BATCH = 16
+_BATCH = 8
 # A model may see more, but nobody embeds that at once.
 _MOST_TOKENS = 2048
 _USUAL_TOKENS = 512
@@ -33,6 +35,7 @@ class _Loaded(NamedTuple):
     profile: EmbedderProfile
     model: "SentenceTransformer"
     tokenizer: "Tokenizer"
+    workers: int
 
 
 class SentenceTransformersEmbedder:
@@ -42,14 +45,13 @@ class SentenceTransformersEmbedder:
 
     Args:
         name: on the hub (`BAAI/bge-small-en-v1.5`), or a folder.
-        threads: to compute with; 0 leaves it to the library.
+        threads: to compute with; 0 for as many as there are cores.
     """
 
     def __init__(self, name: str, *, threads: int = 0) -> None:
         self._name = name
         self._threads = threads
         self._loading = threading.Lock()
-        self._computing = threading.Lock()
         self._loaded: _Loaded | None = None
 
     def profile(self) -> EmbedderProfile:
@@ -66,23 +68,28 @@ class SentenceTransformersEmbedder:
         return [start for start, _ in encoding.offsets]
 
     def embed_passages(self, texts: Sequence[str]) -> "Vectors":
+        from concurrent.futures import ThreadPoolExecutor
+
         import numpy as np
 
-        profile, model, _ = self._load()
+        profile, model, _, workers = self._load()
         prefixed = [profile.passage_prefix + text for text in texts]
         # Texts of a batch are filled up to its longest.
         order = sorted(range(len(prefixed)), key=lambda index: -len(prefixed[index]))
+        batches = [order[at : at + _BATCH] for at in range(0, len(order), _BATCH)]
         vectors = np.empty((len(prefixed), profile.dimensions), np.float32)
-        for at in range(0, len(order), _BATCH):
-            batch = order[at : at + _BATCH]
-            with self._computing:
-                vectors[batch] = _embed(model, [prefixed[index] for index in batch])
+
+        def embed(batch: list[int]) -> None:
+            vectors[batch] = _embed(model, [prefixed[index] for index in batch])
+
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(embed, batches):
+                pass
         return vectors
 
     def embed_query(self, text: str) -> "Vectors":
-        profile, model, _ = self._load()
-        with self._computing:
-            query: Vectors = _embed(model, [profile.query_prefix + text])[0]
+        profile, model, *_ = self._load()
+        query: Vectors = _embed(model, [profile.query_prefix + text])[0]
         return query
 
     def close(self) -> None:
@@ -92,9 +99,11 @@ class SentenceTransformersEmbedder:
         with self._loading:
             loaded = self._loaded
             if loaded is None:
-                model = _open_model(self._name, self._threads)
+                model = _open_model(self._name)
+                workers = _share_threads(model, self._threads)
                 tokenizer = _bare_tokenizer(model)
-                loaded = self._loaded = _Loaded(self._describe(model), model, tokenizer)
+                loaded = _Loaded(self._describe(model), model, tokenizer, workers)
+                self._loaded = loaded
             return loaded
 
     def _describe(self, model: "SentenceTransformer") -> EmbedderProfile:
@@ -116,7 +125,7 @@ class SentenceTransformersEmbedder:
         )
 
 
-def _open_model(name: str, threads: int) -> "SentenceTransformer":
+def _open_model(name: str) -> "SentenceTransformer":
     try:
         import torch
         from huggingface_hub.utils import disable_progress_bars
@@ -132,8 +141,6 @@ def _open_model(name: str, threads: int) -> "SentenceTransformer":
     disable_progress_bars()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    if threads:
-        torch.set_num_threads(threads)
     device = get_device_name()
     options = {"dtype": torch.bfloat16} if device == "cpu" and computes_in_bf16() else {}
     problem = ""
@@ -150,6 +157,16 @@ def _open_model(name: str, threads: int) -> "SentenceTransformer":
         "check the name at https://huggingface.co/models, or: agentctl config set"
         " knowledge.embedder built-in",
     )
+
+
+def _share_threads(model: "SentenceTransformer", threads: int) -> int:
+    """How many batches are worked on at once."""
+    import torch
+
+    if model.device.type != "cpu":
+        return 1
+    torch.set_num_threads(1)
+    return threads or count_cores()
 
 
 def computes_in_bf16() -> bool:
