@@ -12,6 +12,7 @@ from agentctl.commands.common import Command, new_app
 from agentctl.connect import user_config, user_paths
 from agentctl.core.config import Config, key_types, nearest
 from agentctl.core.config_file import set_value, unset_value
+from agentctl.core.embedding.registry import check_name
 from agentctl.core.errors import ConfigError, UsageProblem
 from agentctl.core.jsontypes import Json
 from agentctl.core.paths import make_private, shipped
@@ -95,6 +96,8 @@ def set_(
     if unset == (value is not None):
         raise UsageProblem("give a value, or --unset", f"agentctl config set {key} VALUE")
     if value is not None:
+        if key == "knowledge.embedder":
+            check_name(value)
         set_value(paths, key, value)
     elif not unset_value(paths, key):
         output.note(f"{key} was not set in {paths.settings}")

@@ -15,6 +15,7 @@ from agentctl.commands.common import Command, StreamingCommand, new_app, with_wo
 from agentctl.commands.ingest import absolute, exit_code, located, take_in
 from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, NotFound, UsageProblem
+from agentctl.core.files import clipped
 from agentctl.core.knowledge.library import DocumentEntry, IngestReport, Passage
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter, ReindexPrinter, count
@@ -85,6 +86,10 @@ def show(
     lines: Annotated[
         str | None, typer.Option(help="Only these lines, such as 10:20 or 10:.", metavar="A:B")
     ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option(help="The one of this collection.", autocompletion=complete.collections),
+    ] = None,
 ) -> None:
     """Print a document's text, as it was taken in.
 
@@ -95,7 +100,12 @@ def show(
     if span is not None and chunk is not None:
         raise UsageProblem("--chunk and --lines exclude each other", "--lines A:B")
     name = located(document)
-    passage = with_workspace(lambda workspace: workspace.show_document(name, chunk))
+
+    async def use(workspace: Workspace) -> Passage:
+        meant = await _in_collection(workspace, name, collection) if collection else name
+        return await workspace.show_document(meant, chunk)
+
+    passage = with_workspace(use)
     if span is not None:
         passage = _only(passage, *span)
     if output.form == "json":
@@ -159,6 +169,8 @@ def collections(ctx: typer.Context) -> None:
     if output.form == "json":
         output.data(found)
         return
+    if not found:
+        output.note("no collections yet; make one: agentctl ingest PATH --collection NAME")
     output.table(
         ("collection", "documents", "chunks", "size"),
         [(c.name, str(c.documents), str(c.chunks), human_size(c.size)) for c in found],
@@ -274,12 +286,21 @@ def import_(
     raise typer.Exit(exit_code(with_workspace(use)))
 
 
+async def _in_collection(workspace: Workspace, name: str, collection: str) -> str:
+    """A name that means one document of this collection, where `name` may mean several."""
+    from agentctl.core.knowledge.references import resolve
+
+    await _check_collection(workspace, collection)
+    meant = resolve(await workspace.list_documents(collection), name)
+    return str(meant[0].id) if len(meant) == 1 else name
+
+
 async def _check_collection(workspace: Workspace, name: str | None) -> None:
     """Raises NotFound for one that nobody has."""
     names = [each.name for each in await workspace.list_collections()] if name is not None else []
     if name is not None and name not in names:
         raise NotFound(
-            f"no collection {name}; there are: {', '.join(names) or 'none yet'}",
+            f"no collection {clipped(name)}; there are: {', '.join(names) or 'none yet'}",
             "agentctl docs collections",
         )
 

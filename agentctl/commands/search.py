@@ -10,6 +10,7 @@ from agentctl.commands.common import Command, new_app, with_workspace
 from agentctl.commands.ingest import located
 from agentctl.connect import working_directory
 from agentctl.core.errors import UsageProblem
+from agentctl.core.files import clipped
 from agentctl.core.knowledge.library import SearchMode, SearchRequest, SearchResult
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output
@@ -21,7 +22,9 @@ app = new_app()
 @app.command(cls=Command)
 def search(
     ctx: typer.Context,
-    query: Annotated[str, typer.Argument(help="What to look for, in any words.")],
+    words: Annotated[
+        list[str], typer.Argument(help="What to look for, in any words.", metavar="QUERY")
+    ],
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 10,
     collection: Annotated[
         str | None, typer.Option(help="Only this one.", autocompletion=complete.collections)
@@ -48,6 +51,10 @@ def search(
     Example: agentctl search "how do sextants work" -n 5
     """
     output: Output = ctx.obj
+    query = words[0]
+    if len(words) > 1:
+        quoted = '"{}"'.format(" ".join(words).replace('"', "'"))
+        raise UsageProblem("a query of several words needs quotes", f"agentctl search {quoted}")
     if not query.strip():
         raise UsageProblem("the query is empty", 'agentctl search "your words"')
     request = SearchRequest(
@@ -79,7 +86,7 @@ def search(
     if is_empty:
         output.note("the knowledge base is empty; fill it: agentctl ingest PATH")
     elif not result.hits:
-        output.note(f"nothing found for: {query}")
+        output.note(f"nothing found for: {clipped(query)}")
     show_hits(output, result.hits, query, working_directory())
 
 

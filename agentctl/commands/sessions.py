@@ -9,7 +9,7 @@ from agentctl.commands.common import Command, new_app, with_workspace
 from agentctl.core.chat.export import message_data
 from agentctl.core.chat.sessions import Session, StoredMessage
 from agentctl.core.errors import UsageProblem
-from agentctl.core.knowledge.citations import source_line
+from agentctl.core.knowledge.citations import source_line, sources_heading
 from agentctl.core.workspace import ExportFormat
 from agentctl.render.output import Output, is_terminal_in
 
@@ -174,6 +174,8 @@ def _show_message(output: Output, message: StoredMessage) -> None:
     for attachment in message.attachments:
         output.line(f"  + {attachment.name} ({attachment.media_type})")
     output.line(message.content)
+    if heading := sources_heading(message.content, message.sources):
+        output.line(f"  {heading}")
     for source in message.sources:
         output.line(f"  {source_line(source)}")
     if message.error:

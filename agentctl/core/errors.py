@@ -15,6 +15,7 @@ AgentctlError
 │   ├── ModelForbidden        69   the model would leave this machine
 │   ├── DownloadFailed        69   no source could deliver the model
 │   ├── StorageError          1    the database cannot be used
+│   ├── SandboxMissing        77   no sandbox for code that a model wrote, and no consent
 │   ├── EmbedderChanged       78   the documents were embedded by another model
 │   └── ConfigError           78   names file, line and key
 ├── RetryError                the same call may succeed later
@@ -24,7 +25,9 @@ AgentctlError
 │   ├── BackendFailed         1    the backend answered with an error
 │   └── AnswerInterrupted     1    the answer broke off before its end
 └── ModelError                the model may mend it when shown the message
-    └── AnswerInvalid         1    the answer does not fit the schema
+    ├── AnswerInvalid         1    the answer does not fit the schema
+    ├── AgentStuck            1    an agent asks for the same call again and again
+    └── ToolFailed            1    a tool cannot do what it was called for
 """
 
 from typing import ClassVar
@@ -117,6 +120,10 @@ class StorageError(UserError):
     slug = "storage"
 
 
+class SandboxMissing(UserError):
+    slug, exit_code = "sandbox-missing", 77
+
+
 class EmbedderChanged(UserError):
     slug, exit_code = "embedder-changed", 78
     usual_hint = "agentctl docs reindex"
@@ -148,3 +155,12 @@ class AnswerInterrupted(RetryError):
 
 class AnswerInvalid(ModelError):
     slug = "answer-invalid"
+
+
+class AgentStuck(ModelError):
+    slug = "agent-stuck"
+    usual_hint = "say the task in other words, or take a larger model: agentctl models list"
+
+
+class ToolFailed(ModelError):
+    slug = "tool-failed"

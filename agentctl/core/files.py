@@ -1,5 +1,7 @@
 """Reading what the user points at: files as text, folders as lists of files."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,10 @@ _IMAGE_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF8": "image/gif",
 }
+# How Python holds a byte of a file name that is no character, and how it is stored.
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
+_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
+_ESCAPE = re.compile(r"\\(\\|x[89a-f][0-9a-f])")
 # The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
@@ -26,8 +32,8 @@ _BYTE_ORDER_MARKS = {
 }
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The file's bytes, at most `limit`.
+def read_bytes(path: Path, limit: int, setting: str = "limits.input_bytes") -> bytes:
+    """The file's bytes, at most `limit`, which is what `setting` says.
 
     Raises:
         InputMissing: it does not exist or may not be read.
@@ -42,7 +48,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise InputTooLarge(
             f"{path} is larger than {limit:,} bytes",
-            f"agentctl config set limits.input_bytes {max(path.stat().st_size, limit + 1)}",
+            f"agentctl config set {setting} {max(path.stat().st_size, limit + 1)}",
         )
     return data
 
@@ -82,6 +88,32 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def clipped(text: str, length: int = 100) -> str:
+    """What a message repeats of what it was given: not all of it."""
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def storable_path(path: str) -> str:
+    """A path as any encoding can carry it, one for each file; `path_on_disk` takes it back.
+
+    A byte that is no character becomes `\\xe9`; where there is one, or what looks like one, each
+    backslash is doubled.
+    """
+    if os.sep == "\\" or not (_RAW_BYTE.search(path) or _ESCAPED_BYTE.search(path)):
+        return well_formed(path)
+    doubled = path.replace("\\", "\\\\")
+    return well_formed(_RAW_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", doubled))
+
+
+def path_on_disk(path: str) -> str:
+    """The inverse of `storable_path`: the path as the system knows it."""
+    if os.sep == "\\" or not _ESCAPED_BYTE.search(path):
+        return path
+    return _ESCAPE.sub(
+        lambda each: "\\" if each[1] == "\\" else chr(0xDC00 + int(each[1][1:], 16)), path
+    )
+
+
 def image_type(data: bytes) -> str | None:
     """The media type of a PNG, JPEG, GIF or WebP file, by its first bytes."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -93,8 +125,8 @@ def walk(folder: Path, failed: Callable[[OSError], None] | None = None) -> Itera
     """The folder's files in order, without hidden ones and what ignore files name.
 
     In a Git repository the ignore files of the folders above count too. Links are not followed:
-    they may go round in a circle, or out of the folder. A folder that may not be read is passed
-    over when `failed` is told of it.
+    they may go round in a circle, or out of the folder. A folder that may not be read, or whose
+    ignore files may not, is passed over when `failed` is told of it: the error names the folder.
 
     Raises:
         InputMissing: a folder may not be read, and there is no `failed`.
@@ -113,16 +145,18 @@ _Rules: TypeAlias = "list[tuple[Path, GitIgnoreSpec]]"
 
 def _visit(folder: Path, rules: _Rules, passed_over: Callable[[OSError], None]) -> Iterator[Path]:
     try:
+        names = sorted(folder.iterdir())
+        paths = [each for each in names if not each.name.startswith(".") and not each.is_symlink()]
+        folders = {path for path in paths if path.is_dir()}
         rules = rules + _rules_in(folder)
-        paths = sorted(folder.iterdir())
     except OSError as error:
-        passed_over(error)
+        # Whatever in it failed: what lies in the folder is not known.
+        passed_over(OSError(error.errno, error.strerror, str(folder)))
         return
     for path in paths:
-        is_folder = path.is_dir()
-        if path.name.startswith(".") or path.is_symlink() or _is_ignored(path, is_folder, rules):
+        if _is_ignored(path, path in folders, rules):
             continue
-        if is_folder:
+        if path in folders:
             yield from _visit(path, rules, passed_over)
         elif path.is_file():
             yield path
@@ -131,14 +165,18 @@ def _visit(folder: Path, rules: _Rules, passed_over: Callable[[OSError], None]) 
 def _rules_above(folder: Path) -> _Rules:
     """Those of the folders above, down from the root of the repository; none outside of one."""
     above = list(folder.parents)
-    root = next((n for n, each in enumerate(above) if (each / ".git").exists()), None)
-    if root is None or (folder / ".git").exists():
+    root = next((n for n, each in enumerate(above) if _is_there(each / ".git")), None)
+    if root is None or _is_there(folder / ".git"):
         return []
     rules: _Rules = []
     for each in reversed(above[: root + 1]):
         with suppress(OSError):
             rules += _rules_in(each)
     return rules
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
 
 
 def _rules_in(folder: Path) -> _Rules:

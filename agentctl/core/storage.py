@@ -243,8 +243,80 @@ def _add_sources(database: "Database") -> None:
     database.table("messages").add_column("sources", str)
 
 
+def _create_runs(database: "Database") -> None:
+    runs = database.table("runs")
+    runs.create(
+        {
+            "id": str,
+            "agent": str,
+            "kind": str,
+            "task": str,
+            "status": str,
+            "answer": str,
+            "model": str,
+            "folder": str,
+            # What the run was started with, as JSON: the agent as it was then, limits, answers.
+            "spec": str,
+            "created": str,
+            "updated": str,
+            "is_cancelled": int,
+        },
+        pk="id",
+        not_null={"agent", "kind", "task", "status", "folder", "spec", "created", "updated"},
+        defaults={"answer": "", "is_cancelled": 0},
+    )
+    runs.create_index(["updated"])
+    # All that happened in a run, in order and never changed: it is shown, and it is what a run
+    # goes on from.
+    log = database.table("run_log")
+    log.create(
+        {"id": int, "run": str, "type": str, "body": str},
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"run", "type", "body"},
+    )
+    log.create_index(["run", "type"])
+    _create_decisions(database)
+
+
+def _create_decisions(database: "Database") -> None:
+    decisions = database.table("decisions")
+    decisions.create(
+        {
+            "id": int,
+            "run": str,
+            "call_id": str,
+            "agent": str,
+            "tool": str,
+            "risk": str,
+            "args": str,
+            "preview": str,
+            "decision": str,
+            "decided_by": str,
+            "reason": str,
+            "asked": str,
+            "answered": str,
+        },
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"run", "call_id", "agent", "tool", "risk", "args", "decision", "asked"},
+    )
+    decisions.create_index(["run", "call_id"])
+
+
+def _create_pending_vectors(database: "Database") -> None:
+    # Vectors of a long document that is still being embedded: a stop does not lose them.
+    database.table("pending_vectors").create(
+        {"profile": int, "hash": bytes, "embedding": bytes},
+        pk=("profile", "hash"),
+        not_null={"embedding"},
+    )
+
+
 _MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
     _create_sessions,
     _create_knowledge,
     _add_sources,
+    _create_runs,
+    _create_pending_vectors,
 )

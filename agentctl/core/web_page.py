@@ -19,6 +19,16 @@ class WebPage:
     charset: str | None
 
 
+def url_path(url: str) -> str:
+    """The part of an address that names a file: without its query and what is behind `#`."""
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError:
+        return url
+
+
 def fetch_page(url: str, limit: int, timeout_s: float) -> WebPage:
     """The page, at most `limit` bytes; `timeout_s` bounds each silence of the server.
 

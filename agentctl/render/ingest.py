@@ -2,6 +2,7 @@
 
 import json
 from asyncio import CancelledError
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _CHANGES = ("added", "updated", "removed")
+LONG_CHUNKS = 256
+"""From so many chunks on a piece of work is long enough to be told of before it is done."""
+# Of such a piece, how often: the share of it between two lines.
+_TOLD_SHARE = 0.1
+# Names of skipped files, and ways to mend failures, that a summary has.
+_NAMED = 5
 
 
 class Bar:
@@ -23,29 +30,34 @@ class Bar:
         self._output = output
         self._progress: Progress | None = None
         self._chunks = 0
+        self._completed = 0.0
 
     @property
     def can_draw(self) -> bool:
         return self._output.is_rich_error and self._output.form == "text"
 
-    def advance(self, done: int, total: int, current: str) -> None:
-        """`done` of `total` files are finished, `current` the latest of them."""
+    def advance(self, done: float, total: int, current: str) -> None:
+        """`done` of `total` files are finished, `current` is the latest of them, or in work."""
         if self.can_draw:
             progress = self._started()
+            # It never goes back: the time left is measured by its steps.
+            self._completed = max(self._completed, done)
             progress.update(
                 progress.task_ids[0],
-                completed=done,
+                completed=self._completed,
                 total=total or None,
                 current=_one_line(current),
             )
 
-    def embedded(self, chunks: int) -> None:
-        """So many more were embedded."""
+    def embedded(self, chunks: int, done: int, pending: int) -> None:
+        """So many more were embedded, `done` of the `pending` ones of the files in work."""
         if self.can_draw:
             self._chunks += chunks
             progress = self._started()
             rate = self._chunks / max(progress.tasks[0].elapsed or 0.0, 0.1)
-            progress.update(progress.task_ids[0], chunks=f"{self._chunks:,} chunks, {rate:.0f}/s")
+            left = f" ({done:,} of {pending:,})" if pending > LONG_CHUNKS else ""
+            shown = f"{self._chunks:,} chunks{left}, {rate:.0f}/s"
+            progress.update(progress.task_ids[0], chunks=shown)
 
     def say(self, text: str) -> None:
         if self._progress is None:
@@ -82,6 +94,7 @@ class IngestPrinter:
         self._bar = Bar(output)
         self._done = self._total = 0
         self._told: set[tuple[str, str]] = set()
+        self._told_chunks = 0
         self._is_watching = False
 
     def __enter__(self) -> Self:
@@ -100,8 +113,7 @@ class IngestPrinter:
     def show(self, step: IngestStep) -> None:
         if not self._is_news(step) and self._is_watching:
             return
-        if step.status != "embedding":
-            self._done, self._total = step.done, step.total
+        self._done, self._total = step.done, step.total or self._total
         if self._output.form == "jsonl":
             self._print_line("step", _plain(step))
         elif step.status == "waiting":
@@ -124,7 +136,17 @@ class IngestPrinter:
             for warning in report.warnings:
                 self._output.warning(warning)
             if not self._is_watching:
+                self._tell_more(report)
                 self._output.note(summary(report, dry_run=self._dry_run))
+
+    def _tell_more(self, report: IngestReport) -> None:
+        """What was left out, and what can be done about what failed."""
+        if report.skipped_paths and not self._output.plain:
+            paths = [short_path(path, self._folder) for path in report.skipped_paths]
+            self._output.note(_one_line(f"skipped, without text: {_some(paths)}"))
+        hints = [*dict.fromkeys(failure.hint for failure in report.failed)]
+        for hint in hints[:_NAMED]:
+            self._output.note(_one_line(f"  try: {hint}"))
 
     def _stop(self) -> None:
         if self._is_watching:
@@ -147,8 +169,13 @@ class IngestPrinter:
     def _say(self, step: IngestStep) -> None:
         path = short_path(step.path, self._folder)
         if step.status == "failed":
-            reason = step.message.removeprefix(step.path).lstrip(": ")
+            name = step.path.rpartition("/")[2]
+            reason = step.message.removeprefix(step.path).removeprefix(name).lstrip(": ")
             self._bar.say(f"failed {path}: {reason}")
+        elif step.status == "embedding":
+            self._say_embedding(step, path)
+        elif step.status == "skipped" and self._output.plain and not self._is_watching:
+            self._bar.say(f"skipped {path}")
         elif step.status not in _CHANGES:
             return
         elif self._dry_run:
@@ -157,11 +184,25 @@ class IngestPrinter:
             chunks = f" ({count(step.chunks, 'chunk')})" if step.chunks else ""
             self._bar.say(f"{step.status} {path}{chunks}")
 
+    def _say_embedding(self, step: IngestStep, path: str) -> None:
+        """Where no bar is drawn, that a long piece of work has begun, and how far it is."""
+        if self._bar.can_draw or step.pending <= LONG_CHUNKS or step.embedded == step.pending:
+            return
+        if step.embedded == 0:
+            self._told_chunks = 0
+            self._bar.say(f"embedding {path}: {step.pending:,} chunks")
+        elif step.embedded - self._told_chunks >= max(LONG_CHUNKS, _TOLD_SHARE * step.pending):
+            self._told_chunks = step.embedded
+            self._bar.say(f"embedding {path}: {step.embedded:,} of {step.pending:,} chunks")
+
     def _draw(self, step: IngestStep) -> None:
+        path = short_path(step.path, self._folder)
+        done: float = step.done
         if step.status == "embedding":
-            self._bar.embedded(step.chunks)
-        else:
-            self._bar.advance(step.done, step.total, short_path(step.path, self._folder))
+            self._bar.embedded(step.chunks, step.embedded, step.pending)
+            # Part of the files in work is done: without it a large one would stop the clock.
+            done += step.files * step.embedded / max(step.pending, 1)
+        self._bar.advance(done, step.total, path)
 
     def _print_line(self, kind: str, data: JsonObject) -> None:
         self._output.line(json.dumps({"type": kind, **data}, ensure_ascii=False))
@@ -205,6 +246,7 @@ def report_data(report: IngestReport) -> JsonObject:
         "failed": [_plain(failure) for failure in report.failed],
         "took_ms": report.took_ms,
         "embedded": report.embedded,
+        "skipped_paths": [*report.skipped_paths],
         "warnings": [*report.warnings],
     }
 
@@ -228,6 +270,11 @@ def summary(report: IngestReport, *, dry_run: bool = False) -> str:
 
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _one_line(text: str) -> str:

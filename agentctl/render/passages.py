@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from agentctl.core.events import Source
@@ -85,7 +86,7 @@ def _print_hit(console: "Console", hit: Source, words: re.Pattern[str], folder: 
 
     rows = [
         (offset, row)
-        for offset, line in _lines(hit.text)
+        for offset, line in _lines(dedent(hit.text))
         for row in _marked(line, words).wrap(console, console.width - len(_INDENT))
     ]
     best = _densest([len(row.spans) for _, row in rows], ROWS)
@@ -106,7 +107,7 @@ def _print_hit(console: "Console", hit: Source, words: re.Pattern[str], folder: 
 def _marked(line: str, words: re.Pattern[str]) -> "Text":
     from rich.text import Text
 
-    text = Text(printable(line).strip())
+    text = Text(printable(line).rstrip())
     text.expand_tabs(4)
     text.highlight_regex(words, "bold yellow")
     return text

@@ -105,8 +105,21 @@ def test_json_names_the_sources_that_were_cited_or_else_all(library: Library) ->
     assert [(source["n"], Path(source["path"]).name) for source in cited["sources"]] == [
         (1, "light.md")
     ]
-    assert [source["n"] for source in uncited["sources"]] == [1, 2, 3]
+    assert [Path(source["path"]).name for source in uncited["sources"]] == [
+        "light.md",
+        "hostile.md",
+    ]
     assert cited["sources"][0]["text"] in sent(server)
+
+
+def test_what_was_given_and_not_cited_is_called_so(library: Library) -> None:
+    with ScriptedOllama([Reply("Ada.")]) as server:
+        done = library.ask(server, "-s", "uncited", "-k", "notes", QUESTION)
+    shown = run("sessions", "show", "uncited", env=environment(library.home), cwd=library.folder)
+
+    lines = ["given to the model, and not cited:", "[1] light.md:1  The lighthouse"]
+    assert done.stderr.splitlines() == lines
+    assert f"Ada.\n  {lines[0]}\n  [1] " in shown.stdout
 
 
 def test_jsonl_tells_the_sources_before_the_first_word(library: Library) -> None:

@@ -175,3 +175,12 @@ def test_an_editor_that_fails_is_told(env: dict[str, str]) -> None:
 
     assert code == 2
     assert "set EDITOR to your editor" in shown
+
+
+@pytest.mark.parametrize("value", ["nope:foo", "ollama:", "olama:nomic-embed-text", ""])
+def test_what_is_no_embedder_is_refused(value: str, env: dict[str, str], file: Path) -> None:
+    done = run("config", "set", "knowledge.embedder", value, env=env)
+
+    assert done.returncode == 78
+    assert "agentctl config set knowledge.embedder" in done.stderr
+    assert not file.exists()

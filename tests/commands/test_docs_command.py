@@ -263,3 +263,28 @@ def test_documents_and_collections_are_completed(
 
     assert offered in done.stdout
     assert done.stderr == ""
+
+
+def test_a_document_that_is_in_two_collections_is_shown_by_one_of_them(
+    home: Path, tmp_path: Path
+) -> None:
+    env = environment(home)
+    (tmp_path / "a.md").write_text("First.")
+    run("ingest", "a.md", "--collection", "one", env=env, cwd=tmp_path)
+    (tmp_path / "a.md").write_text("Second.")
+    run("ingest", "a.md", "--collection", "two", env=env, cwd=tmp_path)
+    both = run("docs", "show", "a.md", env=env, cwd=tmp_path)
+    one = run("docs", "show", "a.md", "--collection", "one", env=env, cwd=tmp_path)
+    nobody = run("docs", "show", "a.md", "--collection", "three", env=env, cwd=tmp_path)
+
+    assert (both.returncode, one.stdout, nobody.returncode) == (1, "First.\n", 1)
+
+
+def test_a_message_repeats_no_endless_name(env: dict[str, str]) -> None:
+    done = run("docs", "show", "x" * 5_000, env=env)
+
+    assert (done.returncode, len(done.stderr) < 400) == (1, True)
+
+
+def test_no_collections_are_told_with_how_to_make_one(home: Path) -> None:
+    assert "agentctl ingest" in run("docs", "collections", env=environment(home)).stderr

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,10 @@ from agentctl.core.paths import find_paths, make_private
 from tests.support.cli import command, environment, run
 from tests.support.library import data_of, stored, write_notes
 
+needs_rights = pytest.mark.skipif(
+    os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="needs a user whom the rights of files stop",
+)
 on_posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
 
 
@@ -135,6 +141,9 @@ def test_stdin_is_left_alone_when_files_are_named(env: dict[str, str], notes: Pa
         (["-", "--title", "T", "--watch"], "text", "agentctl ingest PATH --watch"),
         (["https://example.org", "--watch"], "", "agentctl ingest PATH --watch"),
         (["notes", "--watch", "--dry-run"], "", "agentctl ingest PATH"),
+        (["notes", "--collection", ""], "", "--collection notes"),
+        (["notes", "--collection", "a\x1b[2Jb"], "", "--collection notes"),
+        (["notes", "--collection", " a"], "", "--collection notes"),
     ],
 )
 def test_wrong_usage_is_refused_with_the_mend(
@@ -202,6 +211,92 @@ def test_names_that_no_terminal_should_see_are_shown_on_one_line(
     assert data["updated"] == len(listed) == len(names)
 
 
+@needs_rights
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_pruning_leaves_alone_what_lies_in_a_folder_that_may_not_be_read(
+    mode: int, env: dict[str, str], notes: Path
+) -> None:
+    (notes / "closed").mkdir()
+    (notes / "closed" / "buoy.md").write_text("A buoy marks the channel.")
+    run("ingest", str(notes), env=env)
+    (notes / "closed").chmod(mode)
+    flags = ("--prune", "--json")
+    done = run("ingest", str(notes), *flags, env=env, is_superuser=False)
+    inside = run("ingest", "closed/buoy.md", env=env, cwd=notes, is_superuser=False)
+    (notes / "closed").chmod(0o700)
+
+    data = json.loads(done.stdout)["data"]
+    assert (done.returncode, data["removed"], len(stored(env))) == (66, 0, 3)
+    assert [failure["path"] for failure in data["failed"]] == [str(notes / "closed")]
+    assert data["failed"][0]["hint"] == f"chmod u+rx {notes / 'closed'}"
+    assert "failed closed/buoy.md: Permission denied" in inside.stderr
+
+
+@needs_rights
+def test_a_folder_whose_ignore_file_may_not_be_read_is_left_alone(
+    env: dict[str, str], notes: Path
+) -> None:
+    run("ingest", str(notes), env=env)
+    (notes / ".gitignore").touch(mode=0)
+    done = run("ingest", str(notes), "--prune", env=env, is_superuser=False)
+
+    assert (done.returncode, len(stored(env))) == (66, 2)
+
+
+@needs_rights
+@pytest.mark.parametrize("command", ["ingest", "search"])
+def test_a_home_that_may_not_be_written_is_named_with_the_mend(
+    command: str, env: dict[str, str], notes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    env["AGENTCTL_HOME"] = str(tmp_path / "closed" / "home")
+    done = run(command, str(notes), "--json", env=env, is_superuser=False)
+
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, error["code"]) == (1, "storage")
+    assert str(tmp_path / "closed") in error["message"]
+
+
+def test_a_mend_is_told_once_and_what_is_skipped_is_named(home: Path, notes: Path) -> None:
+    env = environment(home, AGENTCTL_KNOWLEDGE_FILE_BYTES="100")
+    for name in ("a.png", "b.zip"):
+        (notes / name).write_bytes(b"\0")
+    for name in ("long.md", "longer.md"):
+        (notes / name).write_text("word " * 30)
+    plain = run("ingest", ".", "--plain", env=env, cwd=notes).stderr.splitlines()
+    again = run("ingest", ".", env=env, cwd=notes).stderr.splitlines()
+    data = json.loads(run("ingest", ".", "--json", env=env, cwd=notes).stdout)["data"]
+
+    mend = "  try: agentctl config set knowledge.file_bytes 150"
+    assert plain.count(mend) == again.count(mend) == 1
+    assert {"skipped a.png", "skipped b.zip"} < set(plain)
+    assert "skipped, without text: a.png, b.zip" in again
+    assert data["skipped"] == 2
+    assert data["skipped_paths"] == [str(notes / "a.png"), str(notes / "b.zip")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names must be UTF-8")
+def test_names_that_differ_only_in_bytes_are_two_documents(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    raw = [os.fsdecode(name) for name in (b"caf\xe9.md", b"caf\xe8.md", b"caf\\xe8.md")]
+    for name in raw:
+        (folder / name).write_text(f"This is {name!r}.")
+    run("ingest", ".", env=env, cwd=folder)
+    shown = run("docs", "show", raw[0], env=env, cwd=folder)
+    other = run("docs", "show", "caf\\xe8.md", env=env, cwd=folder)
+    run("docs", "remove", raw[0], "--yes", env=env, cwd=folder)
+    (folder / raw[1]).unlink()
+    verified = data_of("docs", "verify", env=env)
+    pruned = data_of("ingest", str(folder), "--prune", env=env)
+
+    assert (shown.stdout, other.stdout) == (f"This is {raw[0]!r}.\n", f"This is {raw[2]!r}.\n")
+    assert verified["missing"] == [str(folder / "caf\\xe8.md")]
+    assert (pruned["added"], pruned["removed"], pruned["unchanged"]) == (1, 1, 1)
+
+
 # For programs
 
 
@@ -212,7 +307,7 @@ def test_the_report_has_the_promised_shape(env: dict[str, str], notes: Path) -> 
     promised = ["added", "updated", "unchanged", "removed", "skipped", "chunks", "failed"]
     assert list(data)[:8] == [*promised, "took_ms"]
     assert data["added"] == data["chunks"] == data["embedded"] == 2
-    assert [list(failure) for failure in data["failed"]] == [["path", "code", "message"]]
+    assert [list(failure) for failure in data["failed"]] == [["path", "code", "message", "hint"]]
     assert done.stderr == ""
 
 
@@ -223,7 +318,7 @@ def test_steps_stream_as_lines_of_json_with_the_report_last(
 
     *steps, report = [json.loads(line) for line in done.stdout.splitlines()]
     assert {step["type"] for step in steps} == {"step"}
-    assert [step["status"] for step in steps if step["path"]] == ["added", "added"]
+    assert [step["status"] for step in steps] == ["found", *["embedding"] * 2, *["added"] * 2]
     assert (steps[-1]["done"], steps[-1]["total"]) == (2, 2)
     assert (report["type"], report["added"]) == ("report", 2)
 

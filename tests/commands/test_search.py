@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from agentctl.core.embedding.llama_cpp import BUILT_IN_PATH
+from agentctl.core.paths import find_paths
 from tests.support.cli import command, environment, run
-from tests.support.library import NOTES, data_of, fill_library
+from tests.support.library import NOTES, data_of, fill_library, write_notes
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
 
@@ -183,3 +186,68 @@ def test_a_terminal_sees_no_control_characters_of_a_document(home: Path, tmp_pat
 
     assert b"trap" in shown
     assert not any(each in shown for each in (b"\x1b]0;", b"\x1b[2J", b"\x07"))
+
+
+def test_a_query_without_quotes_is_refused_with_them(env: dict[str, str]) -> None:
+    done = run("search", "how", "do", "ships", "sail", env=env)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1] == '  try: agentctl search "how do ships sail"'
+
+
+# Other embedders
+
+
+def test_what_a_model_file_embedded_is_found_with_it(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "minilm.gguf"
+    file.symlink_to(BUILT_IN_PATH)
+    env = environment(home, AGENTCTL_KNOWLEDGE_EMBEDDER=str(file))
+    write_notes(tmp_path / "notes")
+    run("ingest", "notes", env=env, cwd=tmp_path)
+    again = {**env, "AGENTCTL_KNOWLEDGE_EMBEDDER": f"embedded:{file}"}
+
+    assert found("the night sky", "-n", "1", env=env, cwd=tmp_path) == ["sextant.md"]
+    assert found("the night sky", "-n", "1", env=again, cwd=tmp_path) == ["sextant.md"]
+
+
+@pytest.mark.parametrize("embedder", ["ollama:not-there", "nope:foo"])
+def test_words_are_found_whatever_has_become_of_the_embedder(
+    embedder: str, env: dict[str, str], folder: Path
+) -> None:
+    other = {**env, "AGENTCTL_KNOWLEDGE_EMBEDDER": embedder}
+
+    assert found("sextant", "--mode", "keyword", env=other, cwd=folder) == ["sextant.md"]
+    refused = run("search", "sextant", "--json", env=other, cwd=folder)
+    assert json.loads(refused.stderr)["error"]["code"] == "embedder-changed"
+
+
+def test_another_embedder_is_refused_by_its_name_before_it_is_needed(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    other = {**env, "AGENTCTL_KNOWLEDGE_EMBEDDER": "ollama:not-there"}
+    (tmp_path / "new.md").write_text("New.")
+    done = run("ingest", "new.md", env=other, cwd=tmp_path)
+
+    assert done.returncode == 78
+    assert "agentctl docs reindex" in done.stderr
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="needs a user whom the rights of files stop",
+)
+def test_a_database_that_may_only_be_read_is_named_with_the_mend(
+    home: Path, tmp_path: Path
+) -> None:
+    env = fill_library(home, tmp_path)
+    data = find_paths(env).data
+    (data / "agentctl.db").chmod(0o400)
+    data.chmod(0o500)
+    done = run("search", "sextant", env=env, is_superuser=False)
+    data.chmod(0o700)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: {data} may only be read",
+        f"  try: chmod u+w {data / 'agentctl.db'} {data}",
+    ]

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
-from agentctl.core.files import decode_text, image_type, read_bytes, walk, well_formed
+from agentctl.core.files import (
+    decode_text,
+    image_type,
+    path_on_disk,
+    read_bytes,
+    storable_path,
+    walk,
+    well_formed,
+)
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="file names and links as on POSIX")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names must be UTF-8")
@@ -76,6 +84,16 @@ def test_any_string_can_be_made_fit_to_be_stored(text: str) -> None:
 
     made.encode()
     assert made == text or any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+@on_posix
+@given(st.lists(st.sampled_from(["a", "\\", "x", "e", "9", "\udce9", "\udc80", "/", "é"])))
+def test_a_path_with_any_bytes_is_stored_as_text_and_taken_back(pieces: list[str]) -> None:
+    path = "".join(pieces)
+    stored = storable_path(path)
+
+    assert stored.encode().decode() == stored
+    assert path_on_disk(stored) == path
 
 
 def test_bytes_in_names_become_a_sign_that_something_was_there() -> None:

@@ -47,6 +47,8 @@ def test_answers_of_an_older_schema_are_kept_and_have_no_sources(tmp_path: Path)
         " VALUES ('a', 'assistant', 'kept', '', 'done', '')"
     )
     connection.execute("ALTER TABLE messages DROP COLUMN sources")
+    for table in ("pending_vectors", "decisions", "run_log", "runs"):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute("PRAGMA user_version = 2")
     connection.close()
 

@@ -1,5 +1,7 @@
 """Search hits in a pipe: one line each, whatever is in them."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,17 @@ def test_words_are_marked_that_begin_like_those_of_the_query(query: str, marked:
 @given(st.text(), st.text())
 def test_no_query_and_no_text_is_too_odd(query: str, text: str) -> None:
     show_hits(Output("search", "text"), [hit(text)], query, FOLDER)
+
+
+def test_code_keeps_its_indentation_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    code = "    def sail(ship):\n        if ship:\n            ship.go()\n"
+    show_hits(Output("search"), [hit(code)], "ship", FOLDER)
+
+    lines = [
+        re.sub("\x1b[^m]*m", "", line).rstrip() for line in capsys.readouterr().out.split("\n")
+    ]
+    assert lines[1:4] == ["    def sail(ship):", "        if ship:", "            ship.go()"]

@@ -53,7 +53,7 @@ from agentctl.core.events import (
     WarningRaised,
 )
 from agentctl.core.files import well_formed
-from agentctl.core.knowledge.citations import CitationFilter
+from agentctl.core.knowledge.citations import CitationFilter, listed
 
 # What is tried next, as a share of a prompt that was counted too low.
 NEXT_BUDGET = 0.75
@@ -221,7 +221,7 @@ class _Run:
             yield self._started(self._request.model, "", None, None)
         yield from rest
         if self._citations.invented:
-            numbers = "".join(f"[{number}]" for number in sorted(self._citations.invented))
+            numbers = listed(self._citations.invented)
             message = f"the model cited what it was not given; taken out: {numbers}"
             yield self._warning("citation", message)
         if error is not None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from agentctl.core.chat.prompt import fenced
 from agentctl.core.chat.sessions import Session, StoredMessage
 from agentctl.core.jsontypes import JsonObject
-from agentctl.core.knowledge.citations import source_line
+from agentctl.core.knowledge.citations import source_line, sources_heading
 
 
 def to_markdown(session: Session, messages: list[StoredMessage]) -> str:
@@ -21,7 +21,8 @@ def to_markdown(session: Session, messages: list[StoredMessage]) -> str:
         ]
         blocks.append(message.content)
         if message.sources:
-            blocks.append("Sources:")
+            heading = sources_heading(message.content, message.sources)
+            blocks.append(heading.capitalize() or "Sources:")
             blocks.append("\n".join(f"- {source_line(source)}" for source in message.sources))
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -11,6 +11,19 @@ BUILT_IN = "built-in"
 _BACKENDS = ("sentence-transformers", "ollama", "openai", "embedded")
 
 
+def profile_name(setting: str) -> str:
+    """What a setting's value is called in profiles: a file's path has its backend in front."""
+    is_file = setting.endswith(".gguf") and setting.partition(":")[0] not in _BACKENDS
+    return f"embedded:{setting}" if is_file else setting
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for what no embedder can be called."""
+    backend, _, rest = profile_name(name).partition(":")
+    if name != BUILT_IN and not (backend in _BACKENDS and rest):
+        raise _unknown(name, backend, rest)
+
+
 def open_embedder(
     name: str, settings: Settings, paths: Paths, environ: Mapping[str, str]
 ) -> Embedder:
@@ -23,15 +36,12 @@ def open_embedder(
         ConfigError: no such name, or its backend is not set up.
         ModelNotFound: there is no such file.
     """
-    backend, colon, rest = name.partition(":")
+    check_name(name)
+    backend, _, rest = profile_name(name).partition(":")
     if name == BUILT_IN:
         from agentctl.core.embedding.llama_cpp import built_in_embedder
 
         return built_in_embedder(settings.embedded.threads)
-    if name.endswith(".gguf") and backend not in _BACKENDS:
-        return _open_file(name, settings, paths)
-    if not colon or not rest or backend not in _BACKENDS:
-        raise _unknown(name, backend, rest)
     if backend == "sentence-transformers":
         from agentctl.core.embedding.sentence_transformers import SentenceTransformersEmbedder
 

@@ -1,11 +1,13 @@
 """Taking documents in: what is new is read, cut, embedded and stored; what is not, is not.
 
 Documents are stored in groups, each in one transaction, and are reported when that is done. An
-ingest that is killed has lost the group it was embedding, and the next one goes on from there.
+ingest that is killed has lost the group it was embedding, but for the vectors of a long document,
+and the next one goes on from there.
 """
 
 import hashlib
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,8 +22,11 @@ from agentctl.core.errors import (
     BackendBusy,
     InputMissing,
     InputUnreadable,
+    StorageError,
+    UsageProblem,
 )
 from agentctl.core.file_lock import locked
+from agentctl.core.files import clipped, storable_path
 from agentctl.core.knowledge.library import (
     Failure,
     IngestReport,
@@ -56,6 +61,8 @@ GROUP_DOCUMENTS = 64
 RACY_NS = 2_000_000_000
 
 _POLL_S = 0.2
+# Characters of a collection's name.
+_LONGEST_NAME = 100
 
 Emit: TypeAlias = Callable[[IngestStep], None]
 
@@ -103,11 +110,12 @@ class Ingestion:
         self._now_ns = now_ns
         self._count: Counter[str] = Counter()
         self._failed: list[Failure] = []
+        self._skipped: list[str] = []
         self._warnings: list[str] = []
         self._total = 0
         self._known: dict[str, KnownFile] = {}
         self._moved: dict[str, list[KnownFile]] = {}
-        self._seen: list[tuple[int, int, str, int]] = []
+        self._seen: list[tuple[int, int, str | None, str, int]] = []
         self._group: list[tuple[NewDocument, Prepared]] = []
 
     def run(self) -> IngestReport:
@@ -133,6 +141,7 @@ class Ingestion:
         self._store_group()
         if not self._request.dry_run:
             self._store.touch(self._seen)
+            self._store.forget_kept_vectors()
         if self._request.prune:
             self._prune(paths)
         return self._finish(started)
@@ -153,8 +162,7 @@ class Ingestion:
         )
         digest = hashlib.sha256(content.data).hexdigest()
         if old is not None and old.hash == digest:
-            now = iso_time(self._now_ns())
-            self._seen.append((len(content.data), content.mtime_ns, now, old.id))
+            self._see(old, candidate, content)
             self._report("unchanged", candidate.path)
             return None
         moved = self._moved_from(candidate, digest) if known is None else None
@@ -162,6 +170,12 @@ class Ingestion:
             self._rename(moved, candidate, content)
             return None
         return self._read(candidate, content, digest)
+
+    def _see(self, known: KnownFile, candidate: Candidate, content: Content) -> None:
+        """Remembers when its file was changed last; of a page or a piped text nobody knows."""
+        modified = iso_time(content.mtime_ns) if candidate.file is not None else None
+        now = iso_time(self._now_ns())
+        self._seen.append((len(content.data), content.mtime_ns, modified, now, known.id))
 
     def _read(self, candidate: Candidate, content: Content, digest: str) -> NewDocument | None:
         document = self._reader.read(content.data, content.name)
@@ -202,17 +216,20 @@ class Ingestion:
             return
         profile = self._embedding.for_writing()
         prepared = [each for _, each in group]
-        vectors = embed(prepared, profile, self._store, self._embedding.embedder, self._embedded)
+        largest, _ = max(group, key=lambda each: len(each[1].texts))
+
+        def embedded(texts: int, done: int, pending: int) -> None:
+            step = self._step("embedding", largest.path, chunks=texts)
+            self._emit(replace(step, files=len(group), embedded=done, pending=pending))
+            self._count["embedded"] += texts
+            self._check_stopped()
+
+        vectors = embed(prepared, profile, self._store, self._embedding.embedder, embedded)
         self._store.put(profile, group, vectors)
         for new, each in group:
             self._count["chunks"] += len(each.chunks)
             status: IngestStatus = "updated" if new.path in self._known else "added"
             self._report(status, new.path, len(each.chunks))
-
-    def _embedded(self, texts: int) -> None:
-        self._count["embedded"] += texts
-        self._emit(IngestStep(status="embedding", chunks=texts))
-        self._check_stopped()
 
     def _moved_from(self, candidate: Candidate, digest: str) -> KnownFile | None:
         """The stored file that has this content, is gone, and is read in the same way."""
@@ -230,15 +247,17 @@ class Ingestion:
             title = entry.title if entry is not None else ""
             if title == default_title(known.path):
                 title = default_title(candidate.path)
-            self._store.rename(known.id, candidate.path, title, len(content.data), content.mtime_ns)
+            self._store.rename(known.id, candidate.path, title)
+            self._see(known, candidate, content)
         self._report("updated", candidate.path)
 
     def _prune(self, paths: set[str]) -> None:
         """Removes documents of the named folders that this ingest has not found."""
         unreadable = [failure.path for failure in self._failed]
+        sources = [storable_path(source) for source in self._request.sources]
         is_selected = selects(self._request)
         for known in list(self._known.values()):
-            folders = (each for each in self._request.sources if is_below(known.path, each))
+            folders = (each for each in sources if is_below(known.path, each))
             folder = next(folders, None)
             if (
                 folder is not None
@@ -251,6 +270,7 @@ class Ingestion:
 
     def _skip(self, candidate: Candidate) -> None:
         self._drop(candidate.path)
+        self._skipped.append(candidate.path)
         self._report("skipped", candidate.path)
 
     def _drop(self, path: str) -> None:
@@ -259,7 +279,7 @@ class Ingestion:
             self._store.remove([known.id])
 
     def _fail(self, path: str, error: AgentctlError) -> None:
-        self._failed.append(Failure(path, error.slug, error.message))
+        self._failed.append(Failure(path, error.slug, error.message, error.hint))
         self._emit(self._step("failed", path, message=error.message))
 
     def _report(self, status: IngestStatus, path: str, chunks: int = 0) -> None:
@@ -289,6 +309,7 @@ class Ingestion:
             skipped=count["skipped"],
             chunks=count["chunks"],
             embedded=count["embedded"],
+            skipped_paths=tuple(self._skipped),
             failed=tuple(self._failed),
             warnings=tuple(self._warnings),
             took_ms=round((self._now_ns() - started_ns) / 1e6, 1),
@@ -303,22 +324,41 @@ def writers_turn(
 
     Raises:
         Stopped: `is_stopped` said so meanwhile.
+        StorageError: there is no place for the lock.
     """
-    make_private(lock.parent)
+    has_told = False
     with ExitStack() as held:
-        has_told = False
         while True:
             try:
+                make_private(lock.parent)
                 held.enter_context(locked(lock, "another ingest"))
                 break
             except BackendBusy:
                 if is_stopped():
                     raise Stopped from None
+            except OSError as error:
+                raise _unwritable(lock.parent, error) from None
             if not has_told:
                 has_told = True
                 waiting()
             time.sleep(_POLL_S)
         yield
+
+
+def check_collection(name: str) -> None:
+    """Raises UsageProblem for a name that could not be shown, or typed again."""
+    if not name or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise UsageProblem(
+            f"{clipped(name)!r} cannot be the name of a collection", "--collection notes"
+        )
+
+
+def _unwritable(folder: Path, error: OSError) -> StorageError:
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    return StorageError(
+        f"{there} cannot be written to: {error.strerror}",
+        f"chmod u+rwx {shlex.quote(str(there))}, or another place: export AGENTCTL_HOME=FOLDER",
+    )
 
 
 def default_title(path: str) -> str:

@@ -1,5 +1,7 @@
 """The knowledge base: the verbs on documents, each run in a thread with what it needs."""
 
+import os
+import shlex
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from agentctl.core.backends.threads import run_in_thread, stream_from_thread
 from agentctl.core.config import Settings
-from agentctl.core.errors import NotFound
+from agentctl.core.errors import NotFound, StorageError
+from agentctl.core.files import clipped
 from agentctl.core.paths import Paths
 from agentctl.core.storage import open_database, translated_errors
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     )
     from agentctl.core.knowledge.profile import ProfiledEmbedder
     from agentctl.core.knowledge.retrieval import Retriever
+    from agentctl.core.knowledge.rows import StoreProfile
     from agentctl.core.knowledge.store import DocumentStore
 
 T = TypeVar("T")
@@ -69,7 +73,7 @@ class KnowledgeBase:
             return True
 
         def look() -> bool:
-            with translated_errors(), closing(open_database(self._paths.database)) as connection:
+            with translated_errors(), closing(self._open()) as connection:
                 row = connection.execute(
                     "SELECT 1 FROM documents WHERE ?1 IS NULL OR collection = ?1 LIMIT 1",
                     (collection,),
@@ -114,7 +118,7 @@ class KnowledgeBase:
         from agentctl.core.knowledge.verification import verify
 
         def check() -> "VerifyReport":
-            with closing(open_database(self._paths.database)) as connection:
+            with closing(self._open()) as connection:
                 return verify(connection, self._paths.vector_indexes)
 
         return await run_in_thread(check)
@@ -168,11 +172,17 @@ class KnowledgeBase:
     def _ingest(
         self, request: "IngestRequest", emit: "Callable[[Step], None]", stopped: threading.Event
     ) -> None:
-        from agentctl.core.knowledge.ingestion import Ingestion, Limits, writers_turn
+        from agentctl.core.knowledge.ingestion import (
+            Ingestion,
+            Limits,
+            check_collection,
+            writers_turn,
+        )
         from agentctl.core.knowledge.library import IngestStep
         from agentctl.core.knowledge.loaders.base import ReadLimits
         from agentctl.core.knowledge.loaders.reader import DocumentReader
 
+        check_collection(request.collection)
         knowledge = self._settings.knowledge
         waiting = IngestStep(status="waiting")
         limits = ReadLimits(knowledge.file_bytes, knowledge.file_seconds, knowledge.file_memory)
@@ -222,42 +232,50 @@ class KnowledgeBase:
         if request.collection is not None and not store.has_documents(request.collection):
             names = ", ".join(entry.name for entry in store.collections()) or "none yet"
             raise NotFound(
-                f"no collection {request.collection}; there are: {names}",
+                f"no collection {clipped(request.collection)}; there are: {names}",
                 "agentctl docs collections",
             )
-        retriever = self._current_retriever(store)
+        has_words_only = request.mode == "keyword"
+        retriever = (self._keyword_retriever if has_words_only else self._current_retriever)(store)
         if retriever is None:
             return SearchResult(query=request.query, mode=request.mode, took_ms=0.0, hits=())
         return retriever.search(request)
 
     def _current_retriever(self, store: "DocumentStore") -> "Retriever | None":
         """The one of the active profile, kept warm; None while there are no documents."""
-        from agentctl.core.knowledge.lookup import ChunkLookup
-        from agentctl.core.knowledge.retrieval import Retriever
-        from agentctl.core.knowledge.vectors import VectorIndex
-
         found = self._profiled(store).for_searching()
         if found is None:
             return None
         profile, embedder = found
         with self._lock:
             if self._retriever is None or self._retriever[0] != profile.id:
-                lookup = ChunkLookup(self._reading, profile)
-                index = VectorIndex(self._reading, self._paths.vector_indexes, profile)
-                retriever = Retriever(
-                    lookup,
-                    index,
-                    embedder,
-                    lambda identifier: store.document(identifier)[0].text,
-                    self._reranker(),
-                )
-                self._retriever = (profile.id, retriever)
+                self._retriever = (profile.id, self._new_retriever(store, profile, embedder))
             return self._retriever[1]
+
+    def _keyword_retriever(self, store: "DocumentStore") -> "Retriever | None":
+        """One that finds words whatever has become of the embedder."""
+        found = self._profiled(store).for_keywords()
+        return self._new_retriever(store, *found) if found is not None else None
+
+    def _new_retriever(
+        self, store: "DocumentStore", profile: "StoreProfile", embedder: "Embedder"
+    ) -> "Retriever":
+        from agentctl.core.knowledge.lookup import ChunkLookup
+        from agentctl.core.knowledge.retrieval import Retriever
+        from agentctl.core.knowledge.vectors import VectorIndex
+
+        return Retriever(
+            ChunkLookup(self._reading, profile),
+            VectorIndex(self._reading, self._paths.vector_indexes, profile),
+            embedder,
+            lambda identifier: store.document(identifier)[0].text,
+            self._reranker(),
+        )
 
     def _refresh_index(self) -> None:
         from agentctl.core.knowledge.vectors import VectorIndex
 
-        with closing(open_database(self._paths.database)) as connection:
+        with closing(self._open()) as connection:
             from agentctl.core.knowledge.store import DocumentStore
 
             profile = DocumentStore(connection).profile()
@@ -273,9 +291,11 @@ class KnowledgeBase:
         return open_reranker(name, self._settings)
 
     def _profiled(self, store: "DocumentStore") -> "ProfiledEmbedder":
+        from agentctl.core.embedding.registry import profile_name
         from agentctl.core.knowledge.profile import ProfiledEmbedder
 
-        return ProfiledEmbedder(store, self._settings.knowledge.embedder, self._embedder)
+        name = profile_name(self._settings.knowledge.embedder)
+        return ProfiledEmbedder(store, name, self._embedder)
 
     def _embedder(self, name: str) -> "Embedder":
         with self._lock:
@@ -290,13 +310,26 @@ class KnowledgeBase:
 
     @cached_property
     def _reading(self) -> sqlite3.Connection:
-        return open_database(self._paths.database)
+        return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._paths.database
+        try:
+            return open_database(path)
+        except StorageError:
+            closed = [each for each in (path, path.parent) if not os.access(each, os.W_OK)]
+            if not path.exists() or not closed:
+                raise
+            # SQLite writes beside a database even when it only reads it.
+            raise StorageError(
+                f"{closed[-1]} may only be read", f"chmod u+w {shlex.join(map(str, closed))}"
+            ) from None
 
     @contextmanager
     def _store(self) -> "Iterator[DocumentStore]":
         from agentctl.core.knowledge.store import DocumentStore
 
-        with closing(open_database(self._paths.database)) as connection:
+        with closing(self._open()) as connection:
             yield DocumentStore(connection)
 
     async def _with_store(self, work: "Callable[[DocumentStore], T]") -> T:

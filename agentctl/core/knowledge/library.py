@@ -77,9 +77,10 @@ class IngestRequest:
 class IngestStep:
     """One thing that happened. A document `added` or `updated` is on disk by then.
 
-    `waiting` says that another process writes, `found` how many files there are (`total`),
-    `embedding` that so many more `chunks` were embedded. Else `done` of `total` files are
-    finished, this one with so many `chunks`.
+    `waiting` says that another process writes, `found` how many files there are (`total`). While
+    so many `files` are embedded together, of which `path` is the largest, so many more `chunks`
+    were done, and `embedded` of the `pending` ones that they need; none are at the beginning. Else
+    `done` of `total` files are finished, this one with so many `chunks`.
     """
 
     status: IngestStatus
@@ -87,16 +88,20 @@ class IngestStep:
     chunks: int = 0
     done: int = 0
     total: int = 0
+    files: int = 0
+    embedded: int = 0
+    pending: int = 0
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An input that could not be taken in: an error's slug and message."""
+    """An input that could not be taken in: an error's slug, message and hint."""
 
     path: str
     code: str
     message: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,7 @@ class IngestReport:
     skipped: int = 0
     chunks: int = 0
     embedded: int = 0
+    skipped_paths: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
     took_ms: float = 0.0

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentctl.core.files import storable_path
 from agentctl.core.knowledge.encoding import PARAMETERS, batches, decode_vectors, marks
 from agentctl.core.knowledge.library import SearchRequest
 from agentctl.core.knowledge.query import WEIGHTS
 from agentctl.core.knowledge.rows import StoreProfile
 from agentctl.core.storage import translated_errors
+from agentctl.core.web_page import URL_SCHEMES, url_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,6 +204,9 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
     """
     from pathspec import GitIgnoreSpec
 
+    if not pattern.isprintable():
+        # As it is stored; what can be printed may have been copied from a list of what is stored.
+        pattern = storable_path(pattern)
     glob = pattern.replace("\\", "/").rstrip("/")
     anchored = glob if glob.startswith("/") else f"/**/{glob}"
     spec = GitIgnoreSpec.from_lines([anchored])
@@ -209,7 +214,8 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _matches_kind(path: str, kinds: tuple[str, ...]) -> bool:
-    return not kinds or path.rpartition("/")[2].rpartition(".")[2].casefold() in kinds
+    name = url_path(path) if path.startswith(URL_SCHEMES) else path
+    return not kinds or name.rpartition("/")[2].rpartition(".")[2].casefold() in kinds
 
 
 def _end(until: str | None) -> str | None:

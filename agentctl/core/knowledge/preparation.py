@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Texts that one call embeds: between two calls the work can be stopped.
 _CALL_TEXTS = 32
+# With so many texts the work is long: its vectors are kept as they come.
+_KEPT_FROM = 256
 
 
 def prepare(document: Document, context: str, embedder: Embedder) -> Prepared:
@@ -32,13 +34,15 @@ def embed(
     profile: StoreProfile,
     store: DocumentStore,
     embedder: Embedder,
-    embedded: Callable[[int], None],
+    embedded: Callable[[int, int, int], None],
     brought: Mapping[bytes, bytes] | None = None,
 ) -> "Vectors":
     """`(n, dim) float32`: the vectors of all chunks of the group, in order.
 
     What was embedded before is taken from the store or from what is `brought` along, and equal
-    texts are embedded once; `embedded` is told how many each call has done, and may raise to stop.
+    texts are embedded once. `embedded` is told before the first call and after each of them how
+    many it has done, how many all have, and how many there are to do; it may raise to stop. Of a
+    long piece of work the store keeps what each call has done, so that a stop loses no more.
     """
     import numpy as np
 
@@ -58,9 +62,16 @@ def embed(
             strict=True,
         )
     )
+    done = 0
+    if missing:
+        embedded(0, done, len(missing))
     for some in batches(missing, _CALL_TEXTS):
-        rows.update(zip(some, embedder.embed_passages([texts[key] for key in some]), strict=True))
-        embedded(len(some))
+        vectors = embedder.embed_passages([texts[key] for key in some])
+        rows.update(zip(some, vectors, strict=True))
+        if len(missing) > _KEPT_FROM:
+            store.keep_vectors(profile, some, vectors)
+        done += len(some)
+        embedded(len(some), done, len(missing))
     order = [key for prepared in group for key in prepared.hashes]
     empty = np.empty((0, profile.embedder.dimensions), np.float32)
     return np.stack([rows[key] for key in order]) if order else empty

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from agentctl.core.errors import NotFound
+from agentctl.core.files import clipped, storable_path
 from agentctl.core.knowledge.library import DocumentEntry, Passage
 from agentctl.core.knowledge.lookup import path_matcher
 from agentctl.core.knowledge.sources import is_below
@@ -30,7 +31,7 @@ def resolve(entries: Sequence[DocumentEntry], reference: str) -> list[DocumentEn
     """
     if not reference.strip():
         raise NotFound("a document without a name", "agentctl docs list")
-    path = str(expand(reference).absolute())
+    path = storable_path(str(expand(reference).absolute()))
     matches = path_matcher(reference)
     rules: tuple[Callable[[DocumentEntry], bool], ...] = (
         lambda entry: str(entry.id) == reference,
@@ -41,7 +42,7 @@ def resolve(entries: Sequence[DocumentEntry], reference: str) -> list[DocumentEn
     for is_meant in rules:
         if meant := [entry for entry in entries if is_meant(entry)]:
             return meant
-    raise NotFound(f"no document {reference}", "agentctl docs list")
+    raise NotFound(f"no document {clipped(reference)}", "agentctl docs list")
 
 
 def show(store: DocumentStore, reference: str, chunk: int | None) -> Passage:

@@ -88,6 +88,6 @@ class Reindexing:
             self._done += 1
             self._emit(ReindexStep(done=self._done, total=self._total, path=entry.path))
 
-    def _check_stopped(self, _: int = 0) -> None:
+    def _check_stopped(self, *_: int) -> None:
         if self._is_stopped():
             raise Stopped

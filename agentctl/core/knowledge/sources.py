@@ -1,15 +1,17 @@
 """Where documents come from: the files, folders, pages and the piped text an ingest names."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl.core.errors import AgentctlError, InputMissing, InputUnreadable
-from agentctl.core.files import read_bytes, walk, well_formed
+from agentctl.core.files import path_on_disk, read_bytes, storable_path, walk, well_formed
 from agentctl.core.knowledge.library import IngestRequest
-from agentctl.core.web_page import URL_SCHEMES, fetch_page
+from agentctl.core.knowledge.loaders.registry import page_name
+from agentctl.core.web_page import URL_SCHEMES, fetch_page, url_path
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -68,8 +70,7 @@ def read_candidate(
         return _read_file(candidate.file, limit)
     if candidate.path.startswith(URL_SCHEMES):
         page = fetch_page(candidate.path, limit, timeout_s)
-        name = f"{candidate.path}.html" if page.media_type == "text/html" else candidate.path
-        return Content(page.data, name, now_ns)
+        return Content(page.data, page_name(url_path(candidate.path), page.media_type), now_ns)
     return Content(request.stdin or b"", candidate.path, now_ns)
 
 
@@ -81,9 +82,18 @@ def is_below(path: str, folder: str) -> bool:
 def is_gone(path: str) -> bool:
     """Whether a document came from a file that is no longer there.
 
-    A name that had to be mended to be stored cannot be looked up: it counts as there.
+    One in a folder that may not be looked into counts as there, and so does a name that cannot be
+    looked up because its bytes are not known any more.
     """
-    return Path(path).is_absolute() and "\ufffd" not in path and not os.path.lexists(path)
+    if not Path(path).is_absolute() or "\ufffd" in path:
+        return False
+    try:
+        os.lstat(path_on_disk(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def selects(request: IngestRequest) -> Callable[[str], bool]:
@@ -111,30 +121,44 @@ def _below(
         return
     path = Path(source)
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-        if os.path.lexists(path):
-            yield Candidate(well_formed(source), path)
+        problem = _why_missing(path)
+        if problem is None:
+            yield Candidate(storable_path(source), path)
         else:
-            failed(source, InputMissing(f"{source}: no such file or folder", "check the path"))
+            failed(storable_path(source), problem)
         return
 
     def unreadable(error: OSError) -> None:
-        folder = well_formed(str(error.filename))
-        failed(folder, InputMissing(f"{folder}: {error.strerror}", "check its rights"))
+        folder = str(error.filename)
+        problem = InputMissing(
+            f"{folder}: {error.strerror}", f"chmod u+rx {shlex.quote(storable_path(folder))}"
+        )
+        failed(storable_path(folder), problem)
 
     is_selected = selects(request)
     for file in walk(path, unreadable):
         if is_selected(file.relative_to(path).as_posix()):
-            yield Candidate(well_formed(str(file)), file, is_named=False)
+            yield Candidate(storable_path(str(file)), file, is_named=False)
+
+
+def _why_missing(path: Path) -> InputMissing | None:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        there = next(each for each in path.parents if os.path.isdir(each))  # noqa: PTH112 - see above
+        return InputMissing(f"{path}: no such file or folder", f"ls {shlex.quote(str(there))}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        return InputMissing(f"{path}: {reason}", "check the path and its rights")
+    return None
 
 
 def _read_file(file: Path, limit: int) -> Content:
-    if not file.is_file():
-        if file.exists():
-            raise InputUnreadable(f"{file} is no regular file", "name a file or a folder")
-        raise InputMissing(f"{file}: no such file", "check the path")
     for _ in range(_ATTEMPTS):
         before = _state(file)
-        data = read_bytes(file, limit)
+        if not file.is_file():
+            raise InputUnreadable(f"{file} is no regular file", "name a file or a folder")
+        data = read_bytes(file, limit, "knowledge.file_bytes")
         if _state(file) == before == (len(data), before[1]):
             return Content(data, file.name, before[1])
     raise InputUnreadable(f"{file} changed while it was read", "ingest it again when it is at rest")

@@ -81,6 +81,7 @@ class DocumentStore:
         """Removes a profile with its chunks."""
         with self._writing():
             self._connection.execute("DELETE FROM embedding_profiles WHERE id = ?", (profile.id,))
+            self._connection.execute("DELETE FROM pending_vectors")
         self._remove_strays()
 
     def activate(self, profile: StoreProfile) -> bool:
@@ -89,6 +90,7 @@ class DocumentStore:
             if self.unprofiled(profile, 1):
                 return False
             self._connection.execute("DELETE FROM embedding_profiles WHERE is_active")
+            self._connection.execute("DELETE FROM pending_vectors")
             self._connection.execute(
                 "UPDATE embedding_profiles SET is_active = 1 WHERE id = ?", (profile.id,)
             )
@@ -131,6 +133,23 @@ class DocumentStore:
                 self._connection.execute("DELETE FROM chunks WHERE document = ?", (identifier,))
                 self._add_chunks(profile, identifier, prepared, blobs)
 
+    def keep_vectors(
+        self, profile: StoreProfile, hashes: Sequence[bytes], vectors: "Vectors"
+    ) -> None:
+        """Remembers vectors whose documents are not stored yet; storing them forgets these."""
+        rows = zip(hashes, encode_vectors(vectors), strict=True)
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO pending_vectors (profile, hash, embedding)"
+                " VALUES (?, ?, ?)",
+                [(profile.id, key, blob) for key, blob in rows],
+            )
+
+    def forget_kept_vectors(self) -> None:
+        """Those of documents that were never stored, because they have changed or are gone."""
+        with self._writing():
+            self._connection.execute("DELETE FROM pending_vectors")
+
     def put_chunks(
         self, profile: StoreProfile, entry: DocumentEntry, prepared: Prepared, vectors: "Vectors"
     ) -> None:
@@ -143,23 +162,27 @@ class DocumentStore:
                 blobs = iter(encode_vectors(vectors))
                 self._add_chunks(profile, entry.id, prepared, blobs)
 
-    def rename(self, identifier: int, path: str, title: str, size: int, mtime_ns: int) -> None:
+    def rename(self, identifier: int, path: str, title: str) -> None:
         """Moves a document; its chunks and vectors stay as they are."""
         with self._writing():
             self._connection.execute(
-                "UPDATE documents SET path = ?, title = ?, size = ?, mtime_ns = ? WHERE id = ?",
-                (path, title, size, mtime_ns, identifier),
+                "UPDATE documents SET path = ?, title = ? WHERE id = ?", (path, title, identifier)
             )
             self._connection.execute(
                 "UPDATE chunks SET title = ? WHERE document = ?",
                 (title_words(title, path), identifier),
             )
 
-    def touch(self, seen: Iterable[tuple[int, int, str, int]]) -> None:
-        """Remembers (size, mtime_ns, ingested, id) of files that turned out to be unchanged."""
+    def touch(self, seen: Iterable[tuple[int, int, str | None, str, int]]) -> None:
+        """Remembers (size, mtime_ns, modified, ingested, id) of what turned out to be unchanged.
+
+        `modified` is None where nothing tells when it was.
+        """
         with self._writing():
             self._connection.executemany(
-                "UPDATE documents SET size = ?, mtime_ns = ?, ingested = ? WHERE id = ?", seen
+                "UPDATE documents SET size = ?, mtime_ns = ?, modified = coalesce(?, modified),"
+                " ingested = ? WHERE id = ?",
+                seen,
             )
 
     def remove(self, identifiers: Iterable[int]) -> None:
@@ -227,13 +250,15 @@ class DocumentStore:
         """Vectors, as they are stored, of texts that were embedded before."""
         found: dict[bytes, bytes] = {}
         with translated_errors():
-            for some in batches(list(hashes), PARAMETERS):
+            for some in batches(list(hashes), PARAMETERS // 2):
                 found.update(
                     self._connection.execute(
                         f"""SELECT c.hash, v.embedding
                             FROM chunks c JOIN vectors v ON v.chunk = c.id
-                            WHERE c.profile = ? AND c.hash IN ({marks(some)})""",
-                        (profile.id, *some),
+                            WHERE c.profile = ? AND c.hash IN ({marks(some)})
+                            UNION ALL SELECT hash, embedding FROM pending_vectors
+                            WHERE profile = ? AND hash IN ({marks(some)})""",
+                        (profile.id, *some, profile.id, *some),
                     )
                 )
         return found
@@ -339,6 +364,10 @@ class DocumentStore:
                 "INSERT INTO vectors (chunk, embedding) VALUES (?, ?)",
                 (cursor.lastrowid, next(blobs)),
             )
+        self._connection.executemany(
+            "DELETE FROM pending_vectors WHERE profile = ? AND hash = ?",
+            [(profile.id, key) for key in prepared.hashes],
+        )
 
     def _remove_strays(self) -> None:
         """Chunks of profiles that are gone; a few at a time, so that nobody waits for long."""

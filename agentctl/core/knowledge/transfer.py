@@ -100,7 +100,7 @@ def import_lines(
     is_same = header.profile == _spec(profile)
     count: Counter[str] = Counter()
 
-    def embedded(texts: int) -> None:
+    def embedded(texts: int, *_: int) -> None:
         count["embedded"] += texts
         if is_stopped():
             raise Stopped

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentctl.core.errors import BackendBusy
+from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.file_lock import locked
 from agentctl.core.knowledge.lookup import ChunkLookup
 from agentctl.core.knowledge.rows import StoreProfile
@@ -38,6 +38,9 @@ FLAT = 50_000
 """Up to here vectors are kept whole; above as 8-bit numbers, in a quarter of the memory."""
 
 TRAINING = 100_000
+
+# Why there may be no new file; searches go on with the old one, or with none.
+_NO_FILE = (BackendBusy, StorageError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class VectorIndex:
         gone = state.index.ntotal - self._lookup.count(state.covered)
         if gone > max(UNINDEXED, GROWTH * state.index.ntotal):
             # Not under the lock: searches go on with the old file.
-            with suppress(BackendBusy):
+            with suppress(*_NO_FILE):
                 self._rebuild()
 
     def is_readable(self) -> bool:
@@ -138,7 +141,7 @@ class VectorIndex:
             covered = 0
         allowance = max(UNINDEXED, int(GROWTH * index.ntotal) if index is not None else 0)
         if newest - covered > allowance and self._lookup.has_more(covered, allowance):
-            with suppress(BackendBusy):
+            with suppress(*_NO_FILE):
                 generation, index, covered = self._rebuild()
         return self._load(generation, index, covered)
 

@@ -153,6 +153,7 @@ def test_the_model_is_given_numbered_passages_and_the_reader_is_told_first(desk:
         ("auto", Shelf(error=EmbedderChanged("changed")), False, True),
         ("always", Shelf(best_cosine=0.3), True, False),
         ("always", Shelf(hits=[passage(1, "of cooking")], best_cosine=0.1), False, True),
+        ("always", Shelf(hits=[passage(1, "of cooking")], best_cosine=0.3), False, True),
         ("always", Shelf(hits=()), False, True),
         ("always", Shelf(empty=True), False, True),
         ("off", Shelf(error=AssertionError("nobody looks")), False, False),
@@ -174,6 +175,31 @@ def test_what_is_wrong_with_the_knowledge_base_ends_a_run_that_insists_on_it(des
     events = events_of(desk.answerer(shelf, "always"), desk.request("ok"))
 
     assert (answer_of(events).status, codes(events)) == ("failed", ["embedder-changed"])
+
+
+@pytest.mark.parametrize("prompt", ["zzzqqq xkcdfoo blargh", "asdf", "What is 2+2?"])
+def test_nonsense_is_answered_without_sources_and_says_so(prompt: str, desk: Desk) -> None:
+    shelf = Shelf(hits=[passage(1), passage(2, "There are 2 tides.")], best_cosine=0.31)
+    request = replace(desk.request("ok", prompt=prompt), knowledge="always")
+
+    events = events_of(desk.answerer(shelf), request)
+
+    assert (given_sources(events), codes(events)) == (None, ["knowledge"])
+
+
+def test_only_passages_that_fit_the_question_themselves_go_along(desk: Desk) -> None:
+    far = replace(passage(2, "Knead the dough."), score=0.4)
+    near = replace(passage(3, "Vessels pass."), score=0.8)
+    worded = replace(passage(4, "These ships sank."), score=0.1)
+    shelf = Shelf(hits=[passage(1), near, far, worded])
+
+    prepared = asyncio.run(desk.answerer(shelf).prepare(desk.request("ok")))
+
+    content = prepared.messages[-1].content
+    assert "[1] Log 1" in content
+    assert "[2] Log 3" in content
+    assert "[3] Log 4" in content
+    assert "dough" not in content
 
 
 @pytest.mark.parametrize("cosine", [None, 0.1])

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.embedding.llama_cpp import BUILT_IN_PATH
+from agentctl.core.embedding.registry import profile_name
 from agentctl.core.errors import BackendUnreachable, ConfigError, ModelNotFound
 from tests.support.embedders import open_named
 
@@ -54,3 +55,24 @@ def test_a_file_is_found_by_its_path_and_among_the_models(tmp_path: Path) -> Non
 def test_a_file_that_is_not_there_is_a_missing_model(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="none"):
         open_named("embedded:none", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("/models/x.gguf", "embedded:/models/x.gguf"),
+        ("C:\\x.gguf", "embedded:C:\\x.gguf"),
+        ("embedded:x", "embedded:x"),
+        ("ollama:x.gguf", "ollama:x.gguf"),
+        ("built-in", "built-in"),
+    ],
+)
+def test_a_setting_has_one_name_in_profiles(setting: str, name: str) -> None:
+    assert profile_name(setting) == profile_name(name) == name
+
+
+def test_an_embedder_calls_itself_what_profiles_call_it(tmp_path: Path) -> None:
+    file = tmp_path / "minilm.gguf"
+    file.symlink_to(BUILT_IN_PATH)
+
+    assert open_named(str(file)).profile().name == profile_name(str(file))

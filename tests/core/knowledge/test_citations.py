@@ -7,10 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentctl.core.events import Source
-from agentctl.core.knowledge.citations import CitationFilter, cited_sources, location
+from agentctl.core.knowledge.citations import (
+    CitationFilter,
+    cited_sources,
+    listed,
+    location,
+    sources_heading,
+)
 
 PIECES = [
-    *("[1]", "[2]", "[9]", "[1, 9]", "[1-9]", "[ 7 ;8]", "[0]", "[2019]", "[^1]", "[x]"),
+    *("[1]", "[2]", "[9]", "[1, 9]", "[1-9]", "[ 7 ;8]", "[0, 2]", "[2019]", "[^1]", "[x]"),
+    *("[9](http://x)", "[^9]", "[Source 9]", "\u30109\u3011", "\u30101\u2020a\u3011", "a_b", ":"),
     *("[", "]", "(", "`", "``", "```", "~~~", "\n", " ", "word", "é", "-", ",", "1", "\\", "\r"),
 ]
 ANSWERS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=40)
@@ -46,7 +53,20 @@ def source(n: int, **changes: object) -> Source:
         ("Both [1][2], none [4][5].", "Both [1][2], none.", {1, 2}, {4, 5}),
         ("Lists [1, 2; 9].", "Lists [1, 2].", {1, 2}, {9}),
         ("Ranges [2-5], [1\u20132].", "Ranges [2-3], [1\u20132].", {1, 2, 3}, {4, 5}),
-        ("für Schiffe[4] 船[4]", "für Schiffe[4] 船", set(), {4}),
+        ("für Schiffe[4] 船[4]", "für Schiffe 船", set(), {4}),
+        ("Namibia[9]. In 1990[9][2].", "Namibia. In 1990[2].", {2}, {9}),
+        ("Namibia (a country)[9], don't[9].", "Namibia (a country), don't.", set(), {9}),
+        ("**bold**[9] and `code`[9]", "**bold** and `code`", set(), {9}),
+        ("Nothing [0] [00], [01].", "Nothing, [01].", {1}, {0}),
+        (
+            "As \u30109\u3011 and \u30102\u2020notes.md\u3011",
+            "As and \u30102\u2020notes.md\u3011",
+            {2},
+            {9},
+        ),
+        ("A footnote[^9], [^1].", "A footnote, [^1].", {1}, {9}),
+        ("[Source 9] [source 2] [Sources 1, 9]", " [source 2] [1]", {1, 2}, {9}),
+        ("a link [9](https://example.org), [1](notes.md)", "a link, [1](notes.md)", {1}, {9}),
         ("[4] begins", " begins", set(), {4}),
         ("[ 2 ] has spaces", "[ 2 ] has spaces", {2}, set()),
     ],
@@ -64,7 +84,9 @@ def test_given_citations_stay_and_invented_ones_go(
     "text",
     [
         "a[9] = b[8][9]",
-        "a link [9](https://example.org), a footnote [^9], [another][9]",
+        "my_list[9], os.environ[9], vec::data[9], p->items[9], f(x)[9], $words[9], \\[9]",
+        "[9](not an address), [another][9]",
+        "[9]: https://example.org\n[^9]: a footnote\n> [9]: quoted",
         "between [0, 9], in [2019], [x] done, [9 to 12], [9",
         "`x = [9]` and ``[9] ` [9]``",
         "```python\nx = [9]\n```py\n[9]\n```\n",
@@ -128,7 +150,7 @@ def test_nothing_but_invented_citations_is_lost(answer: str) -> None:
     assert filtered(answer, 999) == answer == filtered(answer, 0)
     if not whole.invented:
         assert shown == answer
-    bare = re.compile(r"[\d\s\[\],;-]")
+    bare = re.compile(r"\(http://x\)|Source|[\d\s\[\],;^\u3010\u3011\u2020-]")
     assert bare.sub("", shown) == bare.sub("", answer)
 
 
@@ -139,6 +161,23 @@ def test_removing_makes_no_new_citation(pieces: list[str]) -> None:
 
     assert again.feed(shown) + again.end() == shown
     assert again.invented == set()
+
+
+def test_a_warning_names_ranges_and_not_too_many() -> None:
+    citations = CitationFilter(3)
+    citations.feed("[1-99] ")
+
+    assert listed(citations.invented) == "[4-99]"
+    assert listed({9, 4, 5, 6}) == "[4-6][9]"
+    assert listed(range(1, 40, 2)) == "[1][3][5][7][9] …"
+
+
+def test_an_answer_that_cites_nothing_is_known() -> None:
+    sources = [source(2), source(3)]
+
+    assert "not cited" in sources_heading("It sank [1].", sources)
+    assert sources_heading("It sank\u30103\u3011.", sources) == ""
+    assert sources_heading("It sank.", []) == ""
 
 
 def test_a_location_names_the_line_or_the_page() -> None:

@@ -2,15 +2,21 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agentctl.core.errors import EmbedderChanged
 from agentctl.core.knowledge.ingestion import default_title
+from agentctl.core.knowledge.loaders.docx import MEDIA_TYPE as DOCX
+from agentctl.core.knowledge.profile import ProfiledEmbedder
 from tests.support.file_server import FileServer, ServedFile
 from tests.support.hashing_embedder import HashingEmbedder
 from tests.support.knowledge import Library, write
+from tests.support.sample_files import docx, pdf
 
 LONG = "\n\n".join(f"Paragraph {n} speaks of topic{n} and of little else. " * 8 for n in range(6))
 
@@ -182,6 +188,144 @@ def test_a_page_is_fetched_and_read_as_text(library: Library) -> None:
     (hit,) = library.hits("sweet figs")
     assert (hit.title, hit.path) == ("Fruit", f"{server.url}/figs")
     assert "<p>" not in hit.text
+
+
+def test_a_page_is_read_as_what_its_server_says_or_else_its_address(library: Library) -> None:
+    pages = {
+        "/get.php?id=1": ServedFile(pdf("Pears are green."), content_type="application/pdf"),
+        "/paper.pdf?download=1#page=2": ServedFile(pdf("Plums are blue."), content_type="x/y"),
+        "/office": ServedFile(_docx("Figs are sweet."), content_type="application/octet-stream"),
+        "/table?as=csv": ServedFile(b"a,b\nLimes,sour\n", content_type="text/csv"),
+    }
+    with FileServer().running() as server:
+        for address, page in pages.items():
+            server.files[address.partition("#")[0]] = page
+        report = library.ingest(*(f"{server.url}{address}" for address in pages))
+
+    assert (report.added, report.failed) == (4, ())
+    kinds = [entry.media_type for entry in library.store.entries()]
+    assert sorted(kinds) == sorted(["application/pdf", "application/pdf", DOCX, "text/csv"])
+    (hit,) = library.hits("plums", kinds=("pdf",))
+    assert "Plums are blue." in hit.text
+
+
+def test_a_piped_office_file_is_known_by_its_parts(library: Library) -> None:
+    report = library.ingest(stdin=_docx("Figs are sweet."), title="Fruit report")
+
+    assert report.failed == ()
+    assert library.hits("sweet figs")[0].text.strip() == "Figs are sweet."
+
+
+def _docx(text: str) -> bytes:
+    return docx(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")
+
+
+def test_a_new_time_of_an_unchanged_file_is_remembered(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+    for path, year_s in (("apple.md", 86_400), ("pear.md", 2 * 86_400)):
+        os.utime(notes / path, (year_s, year_s))
+    (notes / "pear.md").rename(notes / "peach.md")
+
+    assert library.ingest(notes).unchanged == 2
+    hits = library.hits("apples pears", until="1970-01-04")
+    assert {Path(hit.path).name for hit in hits} == {"apple.md", "peach.md"}
+
+
+def test_a_page_that_has_not_changed_keeps_its_time(library: Library) -> None:
+    with FileServer().running() as server:
+        server.files["/figs"] = ServedFile(b"Figs are sweet.", content_type="text/plain")
+        library.ingest(f"{server.url}/figs")
+        (before,) = library.store.entries()
+        assert library.ingest(f"{server.url}/figs").unchanged == 1
+
+    assert library.store.entries()[0].modified == before.modified
+
+
+def test_a_long_document_that_was_interrupted_is_embedded_from_where_it_was(
+    library: Library, notes: Path
+) -> None:
+    text = "\n\n".join(f"Paragraph {n} speaks of topic{n}. " * 12 for n in range(400))
+    (notes / "long.md").write_text(text)
+    library.embedder = Interrupted(after=160)
+    with pytest.raises(KeyboardInterrupt):
+        library.ingest(notes / "long.md")
+    done = set(library.embedder.embedded)
+    library.assert_whole()
+    assert library.paths() == []
+
+    library.embedder = HashingEmbedder()
+    report = library.ingest(notes / "long.md")
+
+    assert len(done) >= 160
+    assert done.isdisjoint(library.embedder.embedded)
+    assert report.chunks == report.embedded + len(done)
+    assert kept_vectors(library) == 0
+    library.assert_whole()
+    once = Library(notes.parent / "once")
+    once.ingest(notes / "long.md")
+    assert library.state() == once.state()
+
+
+def test_vectors_kept_of_what_never_came_are_forgotten(library: Library, notes: Path) -> None:
+    text = "\n\n".join(f"Paragraph {n} speaks of topic{n}. " * 12 for n in range(400))
+    (notes / "long.md").write_text(text)
+    library.embedder = Interrupted(after=64)
+    with pytest.raises(KeyboardInterrupt):
+        library.ingest(notes / "long.md")
+    assert kept_vectors(library) == 64
+
+    library.embedder = HashingEmbedder()
+    library.ingest(notes / "apple.md")
+
+    assert kept_vectors(library) == 0
+
+
+class Interrupted(HashingEmbedder):
+    """Breaks off when it has embedded so many texts."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._after = after
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(self.embedded) >= self._after:
+            raise KeyboardInterrupt
+        return super().embed_passages(texts)
+
+
+def kept_vectors(library: Library) -> int:
+    (count,) = library.connection.execute("SELECT count(*) FROM pending_vectors").fetchone()
+    return int(count)
+
+
+def test_embedding_is_told_with_what_is_left_of_it(library: Library, notes: Path) -> None:
+    library.ingest(notes)
+
+    steps = [step for step in library.steps if step.status == "embedding"]
+    assert {Path(step.path).name for step in steps} == {"long.md"}
+    assert {step.files for step in steps} == {3}
+    assert steps[0].embedded == steps[0].chunks == 0
+    assert steps[-1].embedded == steps[-1].pending == sum(step.chunks for step in steps)
+
+
+def test_a_failure_brings_its_mend(library: Library, notes: Path) -> None:
+    (notes / "huge.txt").write_bytes(b"x" * 1_000_001)
+    (failure,) = library.ingest(notes).failed
+
+    assert failure.hint == "agentctl config set knowledge.file_bytes 1000001"
+
+
+def test_another_models_name_is_refused_before_the_model_is_asked(
+    library: Library, notes: Path
+) -> None:
+    library.ingest(notes / "apple.md")
+
+    def unreachable(name: str) -> HashingEmbedder:
+        raise AssertionError(f"{name} was asked for")
+
+    profiled = ProfiledEmbedder(library.store, "ollama:far-away", unreachable)
+    with pytest.raises(EmbedderChanged, match="the settings say ollama:far-away"):
+        profiled.for_writing()
 
 
 def test_the_same_file_may_be_in_two_collections(library: Library, notes: Path) -> None:

@@ -36,7 +36,7 @@ class Archive:
             self._zip = ZipFile(BytesIO(data))
         except (BadZipFile, ValueError, NotImplementedError) as error:
             raise InputUnreadable(
-                f"{name} is no such file, or is damaged: {error}", _DAMAGED
+                f"{name} is damaged, or not what its name says: {error}", _DAMAGED
             ) from None
         self._parts = {part.filename: part for part in self._zip.infolist()}
 

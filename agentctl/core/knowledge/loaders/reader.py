@@ -7,7 +7,7 @@ from agentctl.core.knowledge.documents import Document
 from agentctl.core.knowledge.loaders.base import ReadLimits
 from agentctl.core.knowledge.loaders.isolated import IsolatedLoader
 from agentctl.core.knowledge.loaders.reading import load_document, too_large
-from agentctl.core.knowledge.loaders.registry import loader_for
+from agentctl.core.knowledge.loaders.registry import loader_for, sample
 
 __all__ = ["DocumentReader", "ReadLimits"]
 
@@ -46,7 +46,7 @@ class DocumentReader:
             InputHostile: reading it took more time or memory than is allowed.
             InputUnreadable: it is damaged, or not what its name claims.
         """
-        loader = loader_for(name, data[:8192])
+        loader = loader_for(name, sample(data))
         if loader is None:
             return None
         if len(data) > self._limits.file_bytes:

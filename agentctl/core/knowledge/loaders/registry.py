@@ -1,5 +1,6 @@
 """Which loader reads a file: by its name, and where that says nothing by its first bytes."""
 
+from agentctl.core.knowledge.loaders import docx, epub, pptx, xlsx
 from agentctl.core.knowledge.loaders.base import Loader
 from agentctl.core.knowledge.loaders.docx import DocxLoader
 from agentctl.core.knowledge.loaders.encoding import is_binary
@@ -64,6 +65,25 @@ doc dot xls xlt ppt pps odt ods odp odg rtf mobi azw azw3 djvu xps chm msg pst v
 blend fbx stl glb gltf dwg dxf pcap pcapng dmp swp pem crt cer der p12 pfx jks gpg
 """
 _BINARY_ENDINGS = frozenset(_KNOWN_BINARIES.split())
+# What servers call these formats; a plain text may be anything.
+_MEDIA_ENDINGS = {
+    "application/pdf": "pdf",
+    docx.MEDIA_TYPE: "docx",
+    pptx.MEDIA_TYPE: "pptx",
+    xlsx.MEDIA_TYPE: "xlsx",
+    epub.MEDIA_TYPE: "epub",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/markdown": "md",
+    "text/csv": "csv",
+    "text/tab-separated-values": "tsv",
+    "application/json": "json",
+    "message/rfc822": "eml",
+}
+_HEAD = 8192
+# The end of a zip file names its parts.
+_DIRECTORY = 65_536
+_PARTS = {b"word/document": "docx", b"ppt/presentation": "pptx", b"xl/workbook": "xlsx"}
 
 
 def is_known_binary(name: str) -> bool:
@@ -71,8 +91,24 @@ def is_known_binary(name: str) -> bool:
     return _ending(name) in _BINARY_ENDINGS
 
 
+def page_name(path: str, media_type: str) -> str:
+    """What a page is called, so that its name tells its format.
+
+    The server knows better than an address such as `get.php`, if it says anything.
+    """
+    name = path.rpartition("/")[2] or "page"
+    ending = _MEDIA_ENDINGS.get(media_type)
+    return f"{name}.{ending}" if ending is not None else name
+
+
+def sample(data: bytes) -> bytes:
+    """What `loader_for` wants to see of a file: its beginning, and of an archive the end too."""
+    end = data[_HEAD:][-_DIRECTORY:] if data.startswith(b"PK\3\4") else b""
+    return data[:_HEAD] + end
+
+
 def loader_for(name: str, head: bytes) -> Loader | None:
-    """What reads the file, None for one that is binary. `head` are its first 8 KiB or more."""
+    """What reads the file, None for one that is binary. `head` is a `sample` of it."""
     ending = _ending(name)
     if ending in _BINARY_ENDINGS:
         return None
@@ -112,9 +148,12 @@ def _loader_of(found: tuple[str, Language] | None) -> Loader | None:
 def _binary_format(head: bytes) -> Loader | None:
     if head.startswith(b"%PDF-"):
         return _BINARY_FORMATS["pdf"]
+    if not head.startswith(b"PK\3\4"):
+        return None
     # An EPUB's first part is its media type, uncompressed: OCF 3.3, 4.3.
-    is_epub = head.startswith(b"PK\3\4") and b"mimetypeapplication/epub+zip" in head[:100]
-    return _BINARY_FORMATS["epub"] if is_epub else None
+    if b"mimetypeapplication/epub+zip" in head[:100]:
+        return _BINARY_FORMATS["epub"]
+    return next((_BINARY_FORMATS[ending] for part, ending in _PARTS.items() if part in head), None)
 
 
 def _text_format(head: bytes) -> Loader:

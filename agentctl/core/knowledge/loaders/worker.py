@@ -8,7 +8,7 @@ from typing import BinaryIO
 from agentctl.core.errors import InputUnreadable
 from agentctl.core.knowledge.loaders.frames import LoadAnswer, LoadRequest, read_frame, write_frame
 from agentctl.core.knowledge.loaders.reading import load_document
-from agentctl.core.knowledge.loaders.registry import loader_for
+from agentctl.core.knowledge.loaders.registry import loader_for, sample
 from agentctl.core.knowledge.loaders.text import TextLoader
 
 # What may come in one message; the parent has checked the file's size.
@@ -35,7 +35,7 @@ def _answer(request: bytes, data: bytes) -> bytes:
     faulthandler.dump_traceback_later(asked.limits.seconds + 1, exit=True)
     try:
         # The parent has found the same one.
-        loader = loader_for(asked.name, data[:8192]) or TextLoader()
+        loader = loader_for(asked.name, sample(data)) or TextLoader()
         answer = LoadAnswer(document=load_document(loader, data, asked.name, asked.limits))
     except InputUnreadable as error:
         answer = LoadAnswer(slug=error.slug, message=error.message, hint=error.hint)
