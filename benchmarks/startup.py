@@ -16,7 +16,7 @@ MODEL = "scripted:1b"
 
 def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
     """What was measured, the figure, the bar."""
-    ours, llm = [sys.executable, "-m", "agentctl"], str(_install_llm(peers))
+    ours, llm = [sys.executable, "-m", "agentctl"], str(install_llm(peers))
     script = Path(sys.executable).parent / "agentctl"
     if script.exists():
         ours = [str(script)]
@@ -39,7 +39,7 @@ def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
         yield "peak memory of that `agentctl ask`", f"{one.peak_mb:.0f} MB", "≤ 80 MB"
 
 
-def _install_llm(folder: Path) -> Path:
+def install_llm(folder: Path) -> Path:
     """llm with llm-ollama in an environment of its own."""
     program = folder / "bin" / "llm"
     if not program.exists():
