@@ -20,6 +20,10 @@ def main() -> int:
         from agentctl.core.knowledge.loaders.worker import serve
 
         return serve(arguments[1:])
+    if arguments[:1] == ["--python-worker"]:
+        from agentctl.core.agents.sandbox.python_worker import main as work
+
+        return work(arguments[1:])
     from agentctl.cli import run
 
     return run(arguments)

@@ -10,17 +10,24 @@ from tests.support.cli import environment, with_ollama
 from tests.support.ollama_server import ScriptedOllama
 
 HEAVY = {
+    "anyio",
+    "autogen_agentchat",
+    "autogen_core",
     "faiss",
     "httpx",
     "jsonschema",
+    "langchain",
     "langchain_core",
+    "langgraph",
     "markdownify",
+    "mcp",
     "numpy",
     "pathspec",
     "pydantic",
     "pygments",
     "requests",
     "rich.markdown",
+    "smolagents",
     "sqlite_utils",
     "textual",
     "tomlkit",
@@ -110,3 +117,24 @@ def test_ask_looks_into_no_knowledge_base_that_is_empty(home: Path) -> None:
 
     assert loaded & HEAVY == set()
     assert "agentctl.core.knowledge.store" not in loaded
+
+
+def test_an_agent_loads_only_the_framework_of_its_kind(home: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"text": "Hello."}\n')
+    env = environment(home, AGENTCTL_MODEL=f"scripted:{script}")
+    loaded_by(["agents", "list"], env)
+
+    frameworks = {"autogen_agentchat", "langchain", "smolagents"}
+    loaded = loaded_by(["agents", "run", "assistant", "Hello."], env)
+
+    assert loaded & frameworks == {"langchain"}
+    assert loaded & {"faiss", "mcp", "torch", "xllamacpp"} == set()
+
+
+def test_agents_and_runs_are_listed_without_any_framework(home: Path) -> None:
+    env = environment(home)
+    loaded_by(["agents", "list"], env)
+
+    for command in ("agents", "runs"):
+        assert loaded_by([command, "list"], env) & HEAVY == set()

@@ -30,6 +30,7 @@ _NOT_SETTINGS = {"AGENTCTL_HOME"}
 # A folder somebody else wrote must not decide where prompts and keys go.
 _ADDRESSES = {"ollama.host", "openai.base_url", "downloads.hub", "downloads.index"}
 _USERS_OWN = {*_ADDRESSES, "ollama.allow_cloud", "openai.api_key_env"}
+_USERS_OWN |= {"agents.code_without_sandbox", "agents.fetch_url"}
 _MODELS = {"model", "embedded.model", "knowledge.reranker"}
 # Numbers are above 0, but for these: their least value has a meaning of its own.
 _LEAST = {"embedded.threads": 0, "embedded.gpu_layers": -1}
@@ -73,6 +74,12 @@ class Knowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class Agents:
+    code_without_sandbox: Literal["refuse", "allow"]
+    fetch_url: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     connect: float
     first_token: float
@@ -106,6 +113,7 @@ class Settings:
     embedded: Embedded
     openai: OpenAI
     knowledge: Knowledge
+    agents: Agents
     timeouts: Timeouts
     limits: Limits
     downloads: Downloads

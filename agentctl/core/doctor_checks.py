@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agentctl.core.addresses import stays_here
+from agentctl.core.agents.sandbox.sandbox import probe
 from agentctl.core.config import Settings, nearest
 from agentctl.core.config_syntax import is_file
 from agentctl.core.errors import (
@@ -35,15 +36,6 @@ _LOW_MEMORY = 1_000_000_000
 _LARGE_DATABASE = 100_000_000
 _UNFINISHED = "too large to be checked to its end"
 _GET_OLLAMA = {"darwin": "brew install ollama", "win32": "winget install Ollama.Ollama"}
-_INSTALL = {
-    "apt-get": "install",
-    "dnf": "install",
-    "zypper": "install",
-    "pacman": "-S",
-    "apk": "add",
-}
-_APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-_APPARMOR_PROFILE = "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +164,7 @@ def _without_ollama(patient: Patient, address: str, error: RetryError) -> Check:
             f"start Ollama at {address}, or use this machine's: agentctl config set ollama.host ''"
         )
         return Check(name, "warning", error.message, fix)
-    if _find_program("ollama", patient):
+    if shutil.which("ollama", path=patient.environ.get("PATH", os.defpath)):
         if patient.settings.ollama.start:
             return Check(name, "ok", "not running; it starts when one of its models is asked for")
         return Check(name, "warning", "installed, but not running", "ollama serve")
@@ -282,56 +274,8 @@ def _check_integrity(connection: "sqlite3.Connection", size: int, limit_s: float
 
 
 def check_sandbox(patient: Patient) -> Check:
-    if sys.platform != "linux":
-        detail = "none on this platform: code that a model wrote will need your consent to run"
-        return Check(
-            "sandbox", "warning", detail, "nothing to install: read such code before you consent"
-        )
-    program = _find_program("bwrap", patient)
-    if program is None:
-        tool = next((each for each in _INSTALL if _find_program(each, patient)), "apt-get")
-        fix = f"sudo {tool} {_INSTALL[tool]} bubblewrap"
-        return Check("sandbox", "warning", "bubblewrap is not installed", fix)
-    problem = _probe_bubblewrap(program, patient.deadline_s)
-    if not problem:
-        return Check("sandbox", "ok", f"{program} works")
-    fix = "allow user namespaces: sudo sysctl -w user.max_user_namespaces=15000"
-    if _APPARMOR_SWITCH.is_file() and _APPARMOR_SWITCH.read_text().strip() == "1":
-        fix = (
-            f"sudo apt-get install apparmor-profiles && sudo cp {_APPARMOR_PROFILE}"
-            " /etc/apparmor.d/ && sudo systemctl reload apparmor"
-        )
-    return Check("sandbox", "warning", f"bubblewrap does not work: {problem}", fix)
-
-
-def _probe_bubblewrap(program: str, deadline_s: float) -> str:
-    """Why nothing can be run in it, in one line; empty when it works."""
-    import subprocess
-
-    binds = [
-        ("--ro-bind", "/usr"),
-        *(("--ro-bind-try", each) for each in ("/bin", "/lib", "/lib64")),
-    ]
-    arguments = [part for option, path in binds for part in (option, path, path)]
-    try:
-        result = subprocess.run(
-            [program, "--unshare-all", "--die-with-parent", *arguments, "true"],
-            check=False,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env={},
-            timeout=deadline_s / 2,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if result.returncode == 0:
-        return ""
-    return next(iter(result.stderr.strip().splitlines()), f"exit code {result.returncode}")
-
-
-def _find_program(name: str, patient: Patient) -> str | None:
-    return shutil.which(name, path=patient.environ.get("PATH", os.defpath))
+    found = probe(patient.environ, patient.deadline_s)
+    return Check("sandbox", "warning" if found.fix else "ok", found.detail, found.fix)
 
 
 def _gigabytes(size: int) -> str:

@@ -82,14 +82,18 @@ class RunFinished(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextArrived(_Event):
+    """`agent` is who speaks in a run of agents."""
+
     type: Literal["text"] = "text"
     text: str
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinkingArrived(_Event):
     type: Literal["thinking"] = "thinking"
     text: str
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +133,13 @@ class SourcesFound(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallRequested(_Event):
+    """`call_id` is one of a kind in its run; `agent` is who asked."""
+
     type: Literal["tool_call"] = "tool_call"
     call_id: str
     tool: str
     args: JsonObject
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,20 +155,26 @@ class ApprovalRequired(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalGiven(_Event):
+    """What was decided, by whom (the user, or a rule and where it stands), and what will run."""
+
     type: Literal["approval"] = "approval"
     call_id: str
     approved: bool
     by: str
+    args: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(_Event):
+    """What the model is told: `result`, or the `error`; `files` were written meanwhile."""
+
     type: Literal["tool_result"] = "tool_result"
     call_id: str
     tool: str
     result: str
     error: str | None
     took_ms: float
+    files: tuple[str, ...] = ()
 
 
 Event: TypeAlias = (

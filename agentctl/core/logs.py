@@ -57,6 +57,9 @@ def set_up_logging(paths: Paths, settings: Log, environ: Mapping[str, str]) -> N
     logger.setLevel(settings.level.upper())
     # What a library hangs on the root logger must not write over the screen.
     logger.propagate = False
+    # What libraries log may hold what the user wrote: it goes nowhere, and not to the screen.
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 class LogFile(logging.Handler):

@@ -20,8 +20,20 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def permissions(self) -> Path:
+        return self.config / "permissions.toml"
+
+    @property
+    def mcp_servers(self) -> Path:
+        return self.config / "mcp.toml"
+
+    @property
     def templates(self) -> Path:
         return self.config / "templates"
+
+    @property
+    def agents(self) -> Path:
+        return self.config / "agents"
 
     @property
     def database(self) -> Path:
@@ -36,6 +48,10 @@ class Paths:
         return self.data / "ingest.lock"
 
     @property
+    def runs(self) -> Path:
+        return self.data / "runs"
+
+    @property
     def vector_indexes(self) -> Path:
         return self.cache / "vectors"
 
@@ -46,6 +62,10 @@ class Paths:
     @property
     def ollama_log(self) -> Path:
         return self.state / "ollama.log"
+
+    @property
+    def mcp_logs(self) -> Path:
+        return self.state / "mcp"
 
 
 def find_paths(environ: Mapping[str, str]) -> Paths:

@@ -1,0 +1,1 @@
+"""Agents: three frameworks on one model door, their tools behind one gate."""
