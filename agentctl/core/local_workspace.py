@@ -21,6 +21,11 @@ from agentctl.core.storage import open_database
 from agentctl.core.workspace import ExportFormat
 
 if TYPE_CHECKING:
+    from agentctl.core.agents.definitions import AgentEntry, AgentKind
+    from agentctl.core.agents.run_control import RunControl
+    from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
+    from agentctl.core.agents.run_store import Decision, RunDetails, RunRow
+    from agentctl.core.agents.runner import AgentRunner
     from agentctl.core.backends.model_manager import ModelEntry, ModelList, ModelManager
     from agentctl.core.knowledge.knowledge_base import KnowledgeBase
     from agentctl.core.knowledge.library import (
@@ -50,9 +55,13 @@ class LocalWorkspace:
         self._connection: sqlite3.Connection | None = None
 
     @cached_property
-    def _sessions(self) -> SessionStore:
+    def _database(self) -> sqlite3.Connection:
         self._connection = open_database(self._paths.database)
-        return SessionStore(self._connection)
+        return self._connection
+
+    @cached_property
+    def _sessions(self) -> SessionStore:
+        return SessionStore(self._database)
 
     @cached_property
     def _answerer(self) -> Answerer:
@@ -82,6 +91,23 @@ class LocalWorkspace:
         from agentctl.core.knowledge.knowledge_base import KnowledgeBase
 
         return KnowledgeBase(self._settings, self._paths, self._environ)
+
+    @cached_property
+    def _agents(self) -> "AgentRunner":
+        from agentctl.core.agents.models import Models
+        from agentctl.core.agents.run_store import RunStore
+        from agentctl.core.agents.runner import AgentRunner
+        from agentctl.core.agents.toolbox import Toolbox
+
+        toolbox = Toolbox(self._settings.agents, self._paths, self._environ, self.search)
+        models = Models(self._registry, self._settings.model)
+        return AgentRunner(self._paths, RunStore(self._database), toolbox, models)
+
+    @cached_property
+    def _runs(self) -> "RunControl":
+        from agentctl.core.agents.run_control import RunControl
+
+        return RunControl(self._agents.store, self._agents.is_live)
 
     @cached_property
     def _templates(self) -> TemplateStore:
@@ -157,6 +183,35 @@ class LocalWorkspace:
         self, path: str, *, mode: "SearchMode" = "hybrid", collection: str | None = None
     ) -> "Evaluation":
         return await self._knowledge.evaluate(path, mode=mode, collection=collection)
+
+    async def list_agents(self) -> "list[AgentEntry]":
+        return self._agents.list_agents()
+
+    async def show_agent(self, name: str) -> "AgentEntry":
+        return await self._agents.show_agent(name)
+
+    async def new_agent(self, name: str, kind: "AgentKind") -> str:
+        from agentctl.core.agents.definitions import AgentFiles
+
+        return str(AgentFiles(self._paths).create(name, kind))
+
+    def run_agent(self, request: "AgentRequest") -> AsyncGenerator[Event, None]:
+        return self._agents.start(request)
+
+    def resume_run(self, request: "ResumeRequest") -> AsyncGenerator[Event, None]:
+        return self._agents.resume(request)
+
+    async def list_runs(self, limit: int | None = None) -> "list[RunRow]":
+        return self._runs.recent(limit)
+
+    async def show_run(self, reference: str) -> "RunDetails":
+        return self._runs.show(reference)
+
+    async def answer_run(self, answer: "ApprovalAnswer") -> "Decision":
+        return self._runs.answer(answer)
+
+    async def cancel_run(self, reference: str) -> "RunRow":
+        return self._runs.cancel(reference)
 
     async def list_sessions(self, limit: int | None = None) -> list[Session]:
         return self._sessions.recent(limit)

@@ -14,6 +14,9 @@ from agentctl.core.chat.templates import Template
 from agentctl.core.events import Event
 
 if TYPE_CHECKING:
+    from agentctl.core.agents.definitions import AgentEntry, AgentKind
+    from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
+    from agentctl.core.agents.run_store import Decision, RunDetails, RunRow
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
     from agentctl.core.knowledge.library import (
         CollectionEntry,
@@ -130,6 +133,48 @@ class Workspace(Protocol):
     ) -> "Evaluation":
         """Scores retrieval on a file of questions. Raises InputUnreadable."""
         ...
+
+    # Agents; a run's reference is its id, the beginning of it, or `latest`
+
+    async def list_agents(self) -> "list[AgentEntry]":
+        """The user's and the shipped ones, without their tools."""
+        ...
+
+    async def show_agent(self, name: str) -> "AgentEntry":
+        """One with the tools that it would have now. Raises NotFound, ConfigError."""
+        ...
+
+    async def new_agent(self, name: str, kind: "AgentKind") -> str:
+        """Writes an agent's file for the user to edit; where it stands."""
+        ...
+
+    def run_agent(self, request: "AgentRequest") -> AsyncGenerator[Event, None]:
+        """A run, from `RunStarted` to `RunFinished`; what goes wrong on the way is an event.
+
+        A call that needs the user is an `ApprovalRequired`. With `is_attended` the run waits here
+        for `answer_run`; without, it is stored and ends with the status `denied`, to go on by
+        `answer_run` and `resume_run`. Cancelling the reading task stops the run.
+
+        Raises what is wrong with the request: NotFound, ConfigError, UsageProblem.
+        """
+        ...
+
+    def resume_run(self, request: "ResumeRequest") -> AsyncGenerator[Event, None]:
+        """The events of a run that goes on. Raises BackendBusy when another process has it."""
+        ...
+
+    async def list_runs(self, limit: int | None = None) -> "list[RunRow]": ...
+
+    async def show_run(self, reference: str) -> "RunDetails": ...
+
+    async def answer_run(self, answer: "ApprovalAnswer") -> "Decision":
+        """Allows or denies a call that waits, wherever its run is.
+
+        A run that some process holds goes on by itself, any other by `resume_run`.
+        """
+        ...
+
+    async def cancel_run(self, reference: str) -> "RunRow": ...
 
     # Sessions; a reference is a name, an id, the beginning of an id, or `latest`
 

@@ -1,4 +1,4 @@
-"""What every `ChatModel` keeps to, over all four backends.
+"""What every `ChatModel` keeps to, over all backends.
 
 The embedded engine answers for real. Ollama and the OpenAI-compatible backend talk to a scripted
 server over HTTP.
@@ -27,6 +27,7 @@ from agentctl.core.backends.base import (
     ToolCallDelta,
     ToolSpec,
 )
+from agentctl.core.backends.langchain_ollama import LangChainOllamaModel
 from agentctl.core.backends.llama_cpp import LlamaCppModel
 from agentctl.core.backends.ollama import OllamaModel
 from agentctl.core.backends.ollama_server import OllamaServer
@@ -68,15 +69,22 @@ def embedded() -> Iterator[ChatModel]:
     asyncio.run(model.close())
 
 
-@pytest.fixture(params=["scripted", "ollama", "openai", "embedded"])
+@pytest.fixture(params=["scripted", "ollama", "openai", "langchain_ollama", "embedded"])
 def open_model(request: pytest.FixtureRequest) -> OpenModel:
     if request.param == "embedded":
         model = request.getfixturevalue("embedded")
         return lambda script: nullcontext(model)
-    return {"scripted": open_scripted, "ollama": open_ollama, "openai": open_openai}[request.param]
+    return {
+        "scripted": open_scripted,
+        "ollama": open_ollama,
+        "openai": open_openai,
+        "langchain_ollama": open_langchain_ollama,
+    }[request.param]
 
 
-TALKATIVE = pytest.mark.parametrize("open_model", ["scripted", "ollama", "openai"], indirect=True)
+TALKATIVE = pytest.mark.parametrize(
+    "open_model", ["scripted", "ollama", "openai", "langchain_ollama"], indirect=True
+)
 
 
 def open_scripted(script: Script) -> AbstractContextManager[ChatModel]:
@@ -89,6 +97,18 @@ def open_scripted(script: Script) -> AbstractContextManager[ChatModel]:
 def open_ollama(script: Script) -> Iterator[ChatModel]:
     with wire.ScriptedOllama([wire_reply(script)]) as server:
         yield OllamaModel(
+            OllamaServer(Endpoint(server.url, 5, 5, 5)),
+            "scripted:1b",
+            context_window=WINDOW,
+            keep_alive="5m",
+            allow_cloud=False,
+        )
+
+
+@contextmanager
+def open_langchain_ollama(script: Script) -> Iterator[ChatModel]:
+    with wire.ScriptedOllama([wire_reply(script)]) as server:
+        yield LangChainOllamaModel(
             OllamaServer(Endpoint(server.url, 5, 5, 5)),
             "scripted:1b",
             context_window=WINDOW,
@@ -205,7 +225,9 @@ def test_info_names_the_backend_and_stays_the_same(
     async def ask_twice(model: ChatModel) -> None:
         info = await model.info()
         await collect(model)
-        assert info.backend == request.node.callspec.params["open_model"]
+        # Whatever the client, it is Ollama that answers.
+        name = request.node.callspec.params["open_model"]
+        assert info.backend == name.removeprefix("langchain_")
         assert info.context_window == WINDOW <= info.max_context_window
         assert await model.info() == info
 

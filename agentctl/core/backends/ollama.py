@@ -118,7 +118,8 @@ class OllamaModel:
                     yield ToolCallDelta(_read_call(call, f"call_{earlier + calls}"))
                     calls += 1
                 if line.get("done"):
-                    _check_whole(request, line, self._window(details, request.options))
+                    read = line.get("prompt_eval_count", 0)
+                    check_whole(request, read, self._window(details, request.options))
                     yield _done(line, called=calls > 0)
 
     async def device(self) -> str | None:
@@ -270,14 +271,13 @@ def _done(line: ChatLine, *, called: bool) -> Done:
     )
 
 
-def _check_whole(request: ChatRequest, line: ChatLine, window: int) -> None:
+def check_whole(request: ChatRequest, read: int, window: int) -> None:
     """Raises AnswerInterrupted when the server has seen only part of the prompt.
 
     Servers that do not know `truncate: false` yet cut in silence, and fill the window with what
     is left. No tokenizer makes one token of more than 8 bytes on the average.
     """
     sent = sum(len(message.content.encode(errors="replace")) for message in request.messages) // 8
-    read = line.get("prompt_eval_count", 0)
     if sent > read >= 0.9 * window:
         raise AnswerInterrupted(
             f"the server cut the prompt: it read {read} of over {sent} tokens",

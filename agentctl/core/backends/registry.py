@@ -15,6 +15,7 @@ from agentctl.core.errors import (
     BackendFailed,
     BackendUnreachable,
     ConfigError,
+    ModelIncapable,
     ModelNotFound,
 )
 from agentctl.core.paths import Paths, expand
@@ -89,6 +90,29 @@ class Registry:
         """
         found = await self.locate(name)
         model = self._make(found, context_window, keep_alive)
+        return Opened(model, found.name, found.backend, found.reason)
+
+    async def open_langchain_ollama(self, name: str) -> Opened:
+        """A model of Ollama's by LangChain's client.
+
+        Raises ModelIncapable when the name leads elsewhere, and what `locate` raises.
+        """
+        from agentctl.core.backends.langchain_ollama import LangChainOllamaModel
+        from agentctl.core.backends.model_servers import find_ollama
+
+        found = await self.locate(name)
+        if found.backend != "ollama":
+            raise ModelIncapable(
+                f"langchain-ollama speaks to Ollama only, and {found.name} is {found.backend}",
+                "name a model of Ollama's, or leave the client out of the agent's file",
+            )
+        model = LangChainOllamaModel(
+            find_ollama(self._settings, self._environ),
+            found.name,
+            context_window=self._settings.ollama.context_window,
+            keep_alive=self._settings.ollama.keep_alive,
+            allow_cloud=self._settings.ollama.allow_cloud,
+        )
         return Opened(model, found.name, found.backend, found.reason)
 
     async def locate(self, name: str) -> Located:

@@ -6,7 +6,8 @@ ending, as asyncio's own threads would.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,19 @@ async def run_in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="agentctl-work", daemon=True).start()
     return await future
+
+
+def run_to_end(work: Callable[[], Awaitable[T]]) -> T:
+    """What a coroutine returns or raises, for callers that are not asynchronous.
+
+    It runs in a loop of its own, in a thread of its own: so also where a loop is running already.
+    """
+
+    async def run() -> T:
+        return await work()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, run()).result()
 
 
 async def stream_from_thread(
