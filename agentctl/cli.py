@@ -27,6 +27,8 @@ COMMANDS = {
     "search": "Find passages of the knowledge base.",
     "docs": "What is in the knowledge base: list, show, remove, export, …",
     "eval": "Measure how well your questions find the right documents.",
+    "agents": "Give an agent a task: list, show, new, run.",
+    "runs": "What agents did and wait for: list, show, approve, deny, resume, …",
     "models": "The models that answer: list, pull, remove, show, use.",
     "sessions": "Past conversations: list, show, search, export, remove, fork.",
     "templates": "Saved questions: list, show.",
@@ -34,7 +36,7 @@ COMMANDS = {
     "doctor": "Check the machine, the models and the data, and say what to do.",
     "completion": "Print the completion script of a shell.",
 }
-GROUPS = {"docs", "models", "sessions", "templates", "config"}
+GROUPS = {"docs", "agents", "runs", "models", "sessions", "templates", "config"}
 
 
 class LazyGroup(TyperGroup):

@@ -1,11 +1,9 @@
 """`agentctl ask`: one answer, streamed."""
 
-import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,23 +13,18 @@ from typer.core import TyperOption
 
 from agentctl.commands import complete
 from agentctl.commands.common import StreamingCommand, load_config, new_app, with_workspace
+from agentctl.commands.inputs import absolute, read_schema, read_stdin
 from agentctl.connect import working_directory
-from agentctl.core.chat.attachments import STDIN_NAME, check_size
+from agentctl.core.chat.attachments import STDIN_NAME
 from agentctl.core.chat.conversation import AskRequest, Prepared
-from agentctl.core.chat.schema import check_schema
 from agentctl.core.chat.templates import Template
-from agentctl.core.errors import InputMissing, InputUnreadable, UsageProblem
-from agentctl.core.events import UsageMeasured
-from agentctl.core.files import decode_text, read_bytes, read_up_to
+from agentctl.core.config import Config
+from agentctl.core.errors import UsageProblem
+from agentctl.core.files import decode_text
 from agentctl.core.jsontypes import JsonObject
-from agentctl.core.paths import expand
-from agentctl.core.web_page import URL_SCHEMES
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output
-from agentctl.render.run import RunPrinter, RunSummary
-
-# A schema is text somebody wrote; more than this is a mistake.
-SCHEMA_BYTES = 1_000_000
+from agentctl.render.run import RunPrinter, RunSummary, answer_data
 
 # A value that can be nothing but a collection.
 _JOINED_KNOWLEDGE = re.compile("--knowledge=|-k.")
@@ -91,6 +84,10 @@ class _Asked:
     parameters: dict[str, str]
     options: tuple[tuple[str, str], ...]
     extract: bool
+    save: str | None
+    dry_run: bool
+    agent: str | None
+    usage: bool
 
 
 @app.command(cls=AskCommand)
@@ -156,6 +153,14 @@ def ask(
     ] = False,
     no_log: Annotated[bool, typer.Option("--no-log", help="Store nothing.")] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Ignore standard input.")] = False,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            help="Let this agent answer, with its tools; auto is the one that fits.",
+            metavar="NAME",
+            autocompletion=complete.agents,
+        ),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds the whole answer may take.")
     ] = None,
@@ -178,15 +183,15 @@ def ask(
     asked = _Asked(
         AskRequest(
             prompt="" if prompt in (None, "-") else prompt,
-            files=tuple(_absolute(name) for name in names if name != "-"),
-            stdin=None if no_stdin or save else _read_stdin(limit, is_named=is_named),
+            files=tuple(absolute(name) for name in names if name != "-"),
+            stdin=None if no_stdin or save else read_stdin(limit, is_named=is_named),
             model=model or "",
             system=system,
             knowledge="always" if has_k else "off" if no_knowledge else None,
             collection=knowledge or None,
             session="latest" if continue_ else session,
             create_session=not continue_,
-            schema=_read_schema(schema) if schema is not None else None,
+            schema=read_schema(schema) if schema is not None else None,
             timeout_s=timeout,
             log=not no_log,
         ),
@@ -194,21 +199,30 @@ def ask(
         ctx.meta["parameters"],
         ctx.meta["options"],
         extract,
+        save,
+        dry_run,
+        agent,
+        usage,
     )
 
-    async def use(workspace: Workspace) -> int:
-        if save is not None:
-            where = await workspace.save_template(save, _as_template(asked))
-            output.note(f"saved as {where}; use it: agentctl ask -t {save}")
-            return 0
-        request, extracts = await _complete(asked, workspace, config.settings.model)
-        if dry_run:
-            _show_prepared(output, await workspace.prepare(request))
-            return 0
-        printer = RunPrinter(output, working_directory(), is_quiet=extracts, shows_usage=usage)
-        return await _answer(workspace, request, output, printer, extracts=extracts)
+    raise typer.Exit(
+        with_workspace(lambda workspace: _carry_out(workspace, asked, output, config), config)
+    )
 
-    raise typer.Exit(with_workspace(use, config))
+
+async def _carry_out(workspace: Workspace, asked: _Asked, output: Output, config: Config) -> int:
+    if asked.agent is not None:
+        return await _answer_by_agent(workspace, asked.agent, asked, output, config)
+    if asked.save is not None:
+        where = await workspace.save_template(asked.save, _as_template(asked))
+        output.note(f"saved as {where}; use it: agentctl ask -t {asked.save}")
+        return 0
+    request, extracts = await _complete(asked, workspace, config.settings.model)
+    if asked.dry_run:
+        _show_prepared(output, await workspace.prepare(request))
+        return 0
+    printer = RunPrinter(output, working_directory(), is_quiet=extracts, shows_usage=asked.usage)
+    return await _answer(workspace, request, output, printer, extracts=extracts)
 
 
 def _refuse_both(one: str, has_one: bool, other: str, has_other: bool, hint: str) -> None:
@@ -232,15 +246,43 @@ async def _answer(
                 printer.show(event)
     finally:
         printer.close()
-    answer = first_code_block(summary.answer, output) if extracts else summary.answer
-    if output.form == "json":
-        if answer or summary.error is None:
-            output.data(_result(summary, answer))
-    elif extracts and answer:
-        output.text(answer if answer.endswith("\n") else answer + "\n")
+    _show_result(output, summary, extracts=extracts)
     if summary.error is not None:
         error = summary.error
         output.problem(error.code, error.message, error.hint)
+    return summary.exit_code
+
+
+def _show_result(output: Output, summary: RunSummary, *, extracts: bool) -> None:
+    """What is printed at the end only: JSON, or code."""
+    answer = first_code_block(summary.answer, output) if extracts else summary.answer
+    if output.form == "json":
+        if answer or summary.error is None:
+            output.data(answer_data(summary, answer))
+    elif extracts and answer:
+        output.text(answer if answer.endswith("\n") else answer + "\n")
+
+
+async def _answer_by_agent(
+    workspace: Workspace, agent: str, asked: _Asked, output: Output, config: Config
+) -> int:
+    from agentctl.commands.agent_stream import show_problem
+    from agentctl.commands.ask_agent import AgentQuestion, ask_agent, refuse_beside_agent
+
+    given = {
+        "-t": asked.template is not None,
+        "-p": bool(asked.parameters),
+        "-o": bool(asked.options),
+        "--save": asked.save is not None,
+        "--dry-run": asked.dry_run,
+    }
+    refuse_beside_agent(agent, asked.request, given)
+    question = AgentQuestion(agent, asked.request, config.settings)
+    summary = await ask_agent(
+        workspace, question, output, is_quiet=asked.extract, shows_usage=asked.usage
+    )
+    _show_result(output, summary, extracts=asked.extract)
+    show_problem(output, summary)
     return summary.exit_code
 
 
@@ -292,36 +334,6 @@ def _as_template(asked: _Asked) -> Template:
     )
 
 
-def _read_stdin(limit: int, *, is_named: bool) -> bytes | None:
-    """Raises InputTooLarge before more than `limit` bytes are held."""
-    if sys.stdin is None or (sys.stdin.isatty() and not is_named):
-        return None
-    try:
-        data = read_up_to(sys.stdin.buffer, limit + 1)
-    except OSError:
-        return None
-    check_size(STDIN_NAME, len(data), limit)
-    return data or None
-
-
-def _read_schema(path: Path) -> JsonObject:
-    text, _ = decode_text(read_bytes(path, SCHEMA_BYTES), str(path))
-    try:
-        schema = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputUnreadable(f"{path} is not JSON: {error}", "give a JSON Schema") from None
-    if not isinstance(schema, dict):
-        raise InputUnreadable(f"{path} holds no JSON object", "give a JSON Schema")
-    check_schema(schema)
-    return schema
-
-
-def _absolute(name: str) -> str:
-    if not name:
-        raise InputMissing("a file without a name", "-f FILE")
-    return name if name.startswith(URL_SCHEMES) else str(expand(name).absolute())
-
-
 def first_code_block(answer: str, output: Output) -> str:
     """Its code; the whole answer, with a warning, when it has none."""
     from markdown_it import MarkdownIt
@@ -331,31 +343,6 @@ def first_code_block(answer: str, output: Output) -> str:
         output.warning("the answer has no code block; this is all of it")
         return answer
     return code
-
-
-def _result(summary: RunSummary, answer: str) -> JsonObject:
-    started = summary.started
-    return {
-        "answer": answer,
-        "model": started.model if started else "",
-        "backend": started.backend if started else "",
-        "session": started.session if started else None,
-        "sources": [asdict(source) for source in summary.sources],
-        "usage": _counts(summary.usage) if summary.usage else None,
-        "warnings": [*summary.warnings],
-    }
-
-
-def _counts(usage: UsageMeasured) -> JsonObject:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "ttft_ms": usage.ttft_ms,
-        "total_ms": usage.total_ms,
-        "tokens_per_s": usage.tokens_per_s,
-        "context_window": usage.context_window,
-        "truncated_tokens": usage.truncated_tokens,
-    }
 
 
 def _show_prepared(output: Output, prepared: Prepared) -> None:

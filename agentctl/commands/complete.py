@@ -53,6 +53,27 @@ def documents(incomplete: str) -> list[str]:
     return _matching(names, incomplete)
 
 
+def agents(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [entry.definition.name for entry in await workspace.list_agents()]
+
+    return _matching(names, incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [run.id for run in await workspace.list_runs(50)]
+
+    return _matching(names, incomplete)
+
+
+def waiting_runs(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [run.id for run in await workspace.list_runs() if run.status == "waiting"]
+
+    return _matching(names, incomplete)
+
+
 def _matching(names: Callable[[Workspace], Awaitable[list[str]]], incomplete: str) -> list[str]:
     from agentctl.commands.common import with_workspace
 

@@ -55,17 +55,17 @@ class Output:
 
     def note(self, text: str) -> None:
         """Something to know that is not data."""
-        self._to_stderr(text, "2")
+        self.to_stderr(text, "2")
 
     def warning(self, text: str) -> None:
         """What is not quite right; a program that reads JSON finds it in the data."""
         if self.form != "text":
             return
-        self._to_stderr(f"warning: {text}", "33")
+        self.to_stderr(f"warning: {text}", "33")
 
     def dim(self, text: str) -> None:
         """A piece of something said aside, such as thinking."""
-        self._to_stderr(text, "2", end="")
+        self.to_stderr(text, "2", end="")
 
     def error(self, error: AgentctlError) -> None:
         self.problem(error.slug, error.message, error.hint)
@@ -73,9 +73,9 @@ class Output:
     def problem(self, code: str, message: str, hint: str) -> None:
         """What is wrong, then the mend."""
         if self.form == "text":
-            self._to_stderr(f"error: {message}", "31")
+            self.to_stderr(f"error: {message}", "31")
             if hint:
-                self._to_stderr(f"  try: {hint}", "2")
+                self.to_stderr(f"  try: {hint}", "2")
             return
         error = {"code": code, "message": message, "hint": hint}
         sys.stderr.write(_envelope(self.command, "error", error) + "\n")
@@ -112,15 +112,16 @@ class Output:
 
         return Console(highlight=False)
 
-    def _may_draw(self, stream: TextIO) -> bool:
-        return not self.plain and stream.isatty() and os.environ.get("TERM") != "dumb"
-
-    def _to_stderr(self, text: str, style: str, end: str = "\n") -> None:
+    def to_stderr(self, text: str, style: str = "", end: str = "\n") -> None:
+        """`style` is what stands between ESC[ and m, for terminals that show colours."""
         text = printable(text)
-        if self.is_rich_error and not os.environ.get("NO_COLOR"):
+        if style and self.is_rich_error and not os.environ.get("NO_COLOR"):
             text = f"\x1b[{style}m{text}\x1b[0m"
         sys.stderr.write(text + end)
         sys.stderr.flush()
+
+    def _may_draw(self, stream: TextIO) -> bool:
+        return not self.plain and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def printable(text: str) -> str:

@@ -1,8 +1,7 @@
 """A run's events, shown as they happen: words on stdout, all else on stderr."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agentctl.core.events import (
     ErrorRaised,
@@ -17,11 +16,10 @@ from agentctl.core.events import (
     WarningRaised,
     encode_event,
 )
-from agentctl.core.knowledge.citations import cited_sources
+from agentctl.core.jsontypes import JsonObject
+from agentctl.core.knowledge.citations import cited_sources, sources_heading
 from agentctl.render.output import Output
-
-if TYPE_CHECKING:
-    from agentctl.render.markdown import MarkdownStream
+from agentctl.render.words import WordStream
 
 EXIT_CODES = {"done": 0, "timeout": 124, "max_rounds": 124, "denied": 77, "cancelled": 130}
 
@@ -83,9 +81,7 @@ class RunPrinter:
         self._summary = RunSummary()
         self._is_quiet = is_quiet or output.form == "json"
         self._shows_usage = shows_usage
-        self._markdown: MarkdownStream | None = None
-        self._is_thinking = False
-        self._ends_in_newline = True
+        self._words = WordStream(output)
 
     def show(self, event: Event) -> None:
         if self._output.form == "jsonl":
@@ -96,12 +92,12 @@ class RunPrinter:
             case RunStarted(reason=reason, model=model, backend=backend):
                 if reason and self._output.form == "text":
                     self._output.note(f"{model} ({backend}): {reason}")
-            case ThinkingArrived(text=text):
-                self._show_thinking(text)
-            case TextArrived(text=text):
-                self._show_text(text)
+            case ThinkingArrived(text=text) if not self._is_quiet:
+                self._words.think(text)
+            case TextArrived(text=text) if text and not self._is_quiet:
+                self._words.say(text)
             case WarningRaised(message=message):
-                self._aside()
+                self._words.aside()
                 self._output.warning(message)
             case UsageMeasured() | ErrorRaised():
                 self.close()
@@ -111,51 +107,44 @@ class RunPrinter:
 
     def close(self) -> None:
         """Ends what is being drawn. Harmless when called twice."""
-        self._aside()
-        if self._markdown is not None:
-            self._markdown.close()
-        if not self._ends_in_newline:
-            self._output.text("\n")
-            self._ends_in_newline = True
+        self._words.close()
 
     def _show_end(self) -> None:
         if self._summary.sources and not self._is_quiet:
             from agentctl.render.sources import show_sources
 
+            heading = sources_heading(self._summary.answer, self._summary.sources)
+            if heading:
+                self._output.note(heading)
             show_sources(self._output, self._summary.sources, self._folder)
         if self._summary.usage is not None and self._shows_usage:
             self._output.note(usage_line(self._summary.usage))
 
-    def _show_thinking(self, text: str) -> None:
-        if self._is_quiet:
-            return
-        if not self._is_thinking:
-            self._aside()
-        self._is_thinking = True
-        self._output.dim(text)
 
-    def _show_text(self, text: str) -> None:
-        if self._is_quiet or not text:
-            return
-        if self._is_thinking:
-            self._aside()
-        if self._output.is_rich:
-            if self._markdown is None:
-                from agentctl.render.markdown import MarkdownStream
+def answer_data(summary: RunSummary, answer: str) -> JsonObject:
+    """An answer as `ask --json` gives it."""
+    started = summary.started
+    return {
+        "answer": answer,
+        "model": started.model if started else "",
+        "backend": started.backend if started else "",
+        "session": started.session if started else None,
+        "sources": [asdict(source) for source in summary.sources],
+        "usage": _counts(summary.usage) if summary.usage else None,
+        "warnings": [*summary.warnings],
+    }
 
-                self._markdown = MarkdownStream(self._output.console())
-            self._markdown.feed(text)
-        else:
-            self._output.text(text)
-            self._ends_in_newline = text.endswith("\n")
 
-    def _aside(self) -> None:
-        """Before anything else than thinking is written."""
-        if self._markdown is not None:
-            self._markdown.suspend()
-        if self._is_thinking:
-            self._is_thinking = False
-            self._output.dim("\n\n")
+def _counts(usage: UsageMeasured) -> JsonObject:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "ttft_ms": usage.ttft_ms,
+        "total_ms": usage.total_ms,
+        "tokens_per_s": usage.tokens_per_s,
+        "context_window": usage.context_window,
+        "truncated_tokens": usage.truncated_tokens,
+    }
 
 
 def usage_line(usage: UsageMeasured) -> str:

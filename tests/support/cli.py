@@ -34,12 +34,19 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(
-    *arguments: str, env: Mapping[str, str], stdin: str | bytes = b"", cwd: Path | None = None
+    *arguments: str,
+    env: Mapping[str, str],
+    stdin: str | bytes = b"",
+    cwd: Path | None = None,
+    is_superuser: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process, its output decoded as UTF-8."""
+    """The finished process, its output decoded as UTF-8.
+
+    `is_superuser` False: the rights of files hold for it, even when root runs the tests.
+    """
     data = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(
-        command(*arguments),
+        command(*arguments) if is_superuser else without_rights(*arguments),
         input=data,
         env=dict(env),
         cwd=cwd,
@@ -50,6 +57,14 @@ def run(
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
+
+
+def without_rights(*arguments: str) -> list[str]:
+    """The command, run so that the rights of files hold for root too."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return command(*arguments)
+    dropped = "--bounding-set=-dac_override,-dac_read_search"
+    return ["setpriv", dropped, *command(*arguments)]
 
 
 def with_ollama(home: Path, server: ScriptedOllama, **variables: str) -> dict[str, str]:

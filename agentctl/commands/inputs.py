@@ -1,0 +1,51 @@
+"""What the command line points at: standard input, files."""
+
+import json
+import sys
+from pathlib import Path
+
+from agentctl.core.chat.attachments import STDIN_NAME, check_size
+from agentctl.core.chat.schema import check_schema
+from agentctl.core.errors import InputMissing, InputUnreadable
+from agentctl.core.files import decode_text, read_bytes, read_up_to
+from agentctl.core.jsontypes import JsonObject
+from agentctl.core.paths import expand
+from agentctl.core.web_page import URL_SCHEMES
+
+# A schema is text somebody wrote; more than this is a mistake.
+SCHEMA_BYTES = 1_000_000
+
+
+def read_stdin(limit: int, *, is_named: bool) -> bytes | None:
+    """What is piped in, or typed when `-` names it; None for nothing.
+
+    Raises InputTooLarge before more than `limit` bytes are held.
+    """
+    if sys.stdin is None or (sys.stdin.isatty() and not is_named):
+        return None
+    try:
+        data = read_up_to(sys.stdin.buffer, limit + 1)
+    except OSError:
+        return None
+    check_size(STDIN_NAME, len(data), limit)
+    return data or None
+
+
+def read_schema(path: Path) -> JsonObject:
+    """Raises InputMissing, InputUnreadable."""
+    text, _ = decode_text(read_bytes(path, SCHEMA_BYTES), str(path))
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputUnreadable(f"{path} is not JSON: {error}", "give a JSON Schema") from None
+    if not isinstance(schema, dict):
+        raise InputUnreadable(f"{path} holds no JSON object", "give a JSON Schema")
+    check_schema(schema)
+    return schema
+
+
+def absolute(name: str) -> str:
+    """A file, or a URL as it is. Raises InputMissing for no name at all."""
+    if not name:
+        raise InputMissing("a file without a name", "-f FILE")
+    return name if name.startswith(URL_SCHEMES) else str(expand(name).absolute())
