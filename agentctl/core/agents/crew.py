@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from agentctl.core.agents.base import Agent, Role
@@ -19,12 +19,14 @@ from agentctl.core.agents.tools.base import (
     Workplace,
     object_schema,
 )
-from agentctl.core.backends.base import ChatModel, ToolSpec
+from agentctl.core.backends.base import ChatModel, ModelOptions, ToolSpec
 from agentctl.core.backends.options import parse_options
 from agentctl.core.errors import ToolFailed
 from agentctl.core.jsontypes import JsonObject
 
 DELEGATE = "delegate"
+# Tokens of one answer, where the agent's file does not say.
+ANSWER_TOKENS = 2000
 
 OpenModel = Callable[[AgentDefinition], Awaitable[ChatModel]]
 
@@ -110,7 +112,7 @@ class Crew:
             model=RecordedModel(model, self.context, name, key),
             tools=[self.tools[each].spec for each in tools],
             call=self.gate.for_speaker(name, tools),
-            options=parse_options(definition.options),
+            options=_options(definition),
             new_call_id=lambda: self.context.next_key(f"{key}-code"),
         )
 
@@ -163,3 +165,9 @@ class DelegateTool:
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _options(definition: AgentDefinition) -> ModelOptions:
+    """Without an end to its answers, a small model may go on until the window is full."""
+    options = parse_options(definition.options)
+    return replace(options, max_tokens=options.max_tokens or ANSWER_TOKENS)

@@ -77,8 +77,6 @@ class Gate:
         self._manners = manners
         self._remember = remember
         self._took_ms: dict[str, float] = {}
-        self._latest = ""
-        self._repeated = 0
         self._asking = asyncio.Lock()
         for decision in context.store.decisions(context.run_id):
             self._learn(decision, is_new=False)
@@ -90,7 +88,7 @@ class Gate:
 
         async def call(asked: ToolCall) -> ToolResult:
             if not is_within:
-                self._note(asked)
+                self._note(speaker, asked)
             return await self.call(speaker, asked, tools)
 
         return call
@@ -177,19 +175,19 @@ class Gate:
         )
         return await self._run(tool, args, place)
 
-    def _note(self, call: ToolCall) -> None:
-        """How often the model has asked for the same in a row. What code asks for does not count:
+    def _note(self, speaker: str, call: ToolCall) -> None:
+        """How often the speaker has asked for the same in a row. What code asks for does not count:
         it may loop."""
-        asked = json.dumps([call.name, call.arguments], sort_keys=True)
-        self._repeated = self._repeated + 1 if asked == self._latest else 1
-        self._latest = asked
+        asked = _as_text(call)
+        latest, times = self._context.repeats.get(speaker, ("", 0))
+        self._context.repeats[speaker] = (asked, times + 1 if asked == latest else 1)
 
     def _check_new(self, speaker: str, call: ToolCall) -> None:
         """Raises ToolFailed when the model has nothing new to ask; at last the run ends."""
-        asked = json.dumps([call.name, call.arguments], sort_keys=True)
-        if asked != self._latest or self._repeated <= SAME_CALLS:
+        latest, times = self._context.repeats.get(speaker, ("", 0))
+        if _as_text(call) != latest or times <= SAME_CALLS:
             return
-        if self._repeated >= STUCK_CALLS:
+        if times >= STUCK_CALLS:
             message = f"the model asked for the same call of {call.name} {STUCK_CALLS} times"
             self._context.stop("failed", AgentStuck(message))
         self._context.must_answer.add(speaker)
@@ -330,6 +328,10 @@ class Gate:
 
     def _readable(self, text: str) -> str:
         return clip(well_formed(text), self._manners.result_chars)
+
+
+def _as_text(call: ToolCall) -> str:
+    return json.dumps([call.name, call.arguments], sort_keys=True)
 
 
 def check_arguments(tool: Tool, arguments: JsonObject) -> None:

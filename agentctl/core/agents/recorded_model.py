@@ -87,6 +87,7 @@ class RecordedModel:
         if not request.tools or not (is_cut or self._speaker in context.must_answer):
             return request
         context.was_cut |= is_cut
+        context.must_answer.discard(self._speaker)
         now = Message("user", "You can call no more tools. Give your answer now.")
         return replace(request, messages=(*request.messages, now), tools=())
 
@@ -192,6 +193,8 @@ class RecordedModel:
     ) -> list[Delta]:
         """Stores the turn, tells what was not told yet; the deltas that are left."""
         context, turn = self._context, heard.turn()
+        if not (turn.calls or is_data):
+            context.repeats.pop(self._speaker, None)
         context.store.append_turn(context.run_id, turn)
         context.used.tokens += turn.prompt_tokens
         said = _thought(turn.text) if is_data else turn.text

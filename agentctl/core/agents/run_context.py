@@ -116,6 +116,7 @@ class RunContext:
         self.was_denied = False
         self.was_cut = False
         self.must_answer: set[str] = set()
+        self.repeats: dict[str, tuple[str, int]] = {}
         self.has_started = False
         self.stopped = asyncio.Event()
         self.on_stop: list[Callable[[], None]] = []

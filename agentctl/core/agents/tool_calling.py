@@ -65,8 +65,9 @@ class SchemaToolCalls:
         await self._model.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        async with aclosing(self._model.stream(_as_schema_request(request))) as deltas:
-            if not request.tools:
+        sent = _as_schema_request(request)
+        async with aclosing(self._model.stream(sent)) as deltas:
+            if sent.schema is request.schema:
                 async for delta in deltas:
                     yield delta
                 return
@@ -138,7 +139,10 @@ def _as_schema_request(request: ChatRequest) -> ChatRequest:
     """The same in words that a model without tools knows."""
     messages = tuple(map(_in_words, request.messages))
     if not request.tools:
-        return replace(request, messages=messages)
+        # Who has called tools goes on to, in words, unless only the answer is left to give.
+        has_called = any(message.tool_calls for message in request.messages)
+        schema = answer_schema(()) if has_called and request.schema is None else request.schema
+        return replace(request, messages=messages, schema=schema)
     guide = _GUIDE + "\n".join(map(_described, request.tools))
     if messages and messages[0].role == "system":
         first = replace(messages[0], content=f"{messages[0].content}\n\n{guide}")

@@ -18,7 +18,8 @@ def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
     for kind in KINDS:
         path = bench.paths.agents / f"{kind.name}.toml"
-        path.write_text(re.sub(r'tools = \["now".*', 'tools = ["now", "run_python"]', kind.file))
+        text = re.sub(r'tools = \["now".*', 'tools = ["now", "run_python"]', kind.file)
+        path.write_text(f"{text}\n[options]\nmax_tokens = 80\nrepeat_penalty = 1.1\n")
     return bench
 
 
