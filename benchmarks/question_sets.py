@@ -127,6 +127,7 @@ def _manual(write: Callable[[str, str], None]) -> Iterator[Question]:
 def _summaries(write: Callable[[str, str], None]) -> Iterator[Question]:
     """What a module is for: the first line of its docstring asks for the rest."""
     library = Path(sysconfig.get_paths()["stdlib"])
+    seen: set[str] = set()
     for path in sorted(library.rglob("*.py")):
         if {"site-packages", "test", "tests", "idlelib"} & set(path.parts):
             continue
@@ -135,7 +136,9 @@ def _summaries(write: Callable[[str, str], None]) -> Iterator[Question]:
         except (SyntaxError, ValueError):
             continue
         query, _, rest = (says or "").partition("\n\n")
-        if len(rest.split()) >= 40 and len(query.split()) >= 4:
+        # Two modules of one text would have two questions, and no right answer to either.
+        if len(rest.split()) >= 40 and len(query.split()) >= 4 and rest not in seen:
+            seen.add(rest)
             # The file's name would give the answer away.
             name = f"module-{len(says or '')}-{path.stat().st_size}.txt"
             write(name, rest)

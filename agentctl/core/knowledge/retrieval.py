@@ -1,8 +1,8 @@
 """Finding passages: where keywords and vectors meet.
 
 Both searches give their best chunks; a chunk that only the keywords found gets its true cosine.
-`ranking.py` puts them in one order; passages that follow each other are joined, and what says the
-same as a better one is left out.
+`ranking.py` puts them in one order; passages that follow each other support each other and are
+joined, and what says the same as a better one is left out.
 """
 
 import time
@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING
 from agentctl.core.events import Source
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
 from agentctl.core.knowledge.lookup import ChunkLookup, FoundChunk
-from agentctl.core.knowledge.query import match_expression
-from agentctl.core.knowledge.ranking import Candidate, distinct, fuse, join_neighbours
+from agentctl.core.knowledge.query import match_expression, search_words
+from agentctl.core.knowledge.ranking import (
+    Candidate,
+    distinct,
+    fuse,
+    join_neighbours,
+    support_neighbours,
+)
 from agentctl.core.knowledge.vectors import VectorIndex
 
 if TYPE_CHECKING:
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 # Chunks that each search contributes, for ten hits; more for more.
 DEPTH = 50
 DEPTH_PER_HIT = 3
+# However few hits are wanted: many may say the same.
+LEAST_CANDIDATES = 30
 # Of these the reranker reads the best.
 RERANKED = 30
 
@@ -81,7 +89,7 @@ class Retriever:
         if request.mode == "vector":
             ranked = sorted(cosines.items(), key=lambda each: (-each[1], each[0]))
             return [(chunk, max(cosine, 0.0)) for chunk, cosine in ranked], best
-        return fuse(cosines, keywords), best
+        return fuse(cosines, keywords, len(search_words(request.query))), best
 
     def _cosines(self, chunks: list[int], query: "Vectors") -> dict[int, float]:
         kept, vectors = self._lookup.vectors(chunks)
@@ -89,9 +97,11 @@ class Retriever:
 
     def _hits(self, request: SearchRequest, scores: list[tuple[int, float]]) -> tuple[Source, ...]:
         # Some will be joined, or left out.
-        wanted = scores[: DEPTH_PER_HIT * request.n]
+        wanted = scores[: max(DEPTH_PER_HIT * request.n, LEAST_CANDIDATES)]
         found = self._lookup.chunks([chunk for chunk, _ in wanted])
         candidates = [_candidate(found[chunk], score) for chunk, score in wanted if chunk in found]
+        if request.mode == "hybrid":
+            candidates = support_neighbours(candidates)
         candidates = self._rerank(request.query, distinct(candidates))
         joined = join_neighbours(candidates, self._text_of)
         return tuple(
@@ -147,7 +157,7 @@ def _source(number: int, candidate: Candidate, found: Mapping[int, FoundChunk]) 
         path=chunk.path,
         title=chunk.title,
         collection=chunk.collection,
-        page=first.page,
+        page=chunk.page,
         line_start=first.line_start,
         line_end=last.line_end,
         text=candidate.text,

@@ -11,6 +11,7 @@ from agentctl.core.knowledge.query import (
     contextual_query,
     identifiers,
     match_expression,
+    search_words,
     title_words,
 )
 
@@ -72,6 +73,14 @@ def test_common_words_count_only_when_there_are_no_others() -> None:
 def test_words_that_stand_together_in_the_query_are_better_together() -> None:
     rows = table(("", "house that is quite white", ""), ("", "that quite is white house", ""))
     assert found(rows, "white house")[0] == "that quite is white house"
+
+
+def test_what_is_looked_for_is_each_word_once_with_the_words_within_names() -> None:
+    assert search_words("Where does readFile read the file? read it") == [
+        "readFile", "read", "file"
+    ]  # fmt: skip
+    assert search_words("to be or not to be") == ["to", "be", "or", "not"]
+    assert search_words("?!") == []
 
 
 def test_a_pasted_page_is_a_query_of_reasonable_length() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,10 +13,12 @@ from agentctl.core.knowledge.ranking import (
     distinct,
     fuse,
     join_neighbours,
+    support_neighbours,
 )
 
 IDS = st.integers(1, 30)
 COSINES = st.dictionaries(IDS, st.floats(-1, 1), max_size=20)
+WORDS = st.integers(1, 50)
 KEYWORDS = st.dictionaries(IDS, st.floats(0, 40), max_size=20)
 
 
@@ -30,44 +33,45 @@ def candidate(start: int, text: str, document: int = 1, score: float = 0.5) -> C
     )
 
 
-@given(COSINES, KEYWORDS, st.floats(0, 1))
+@given(COSINES, KEYWORDS, WORDS, st.floats(0, 1))
 def test_every_chunk_is_ranked_once_with_falling_scores_from_1_to_0(
-    cosines: dict[int, float], keywords: dict[int, float], alpha: float
+    cosines: dict[int, float], keywords: dict[int, float], words: int, alpha: float
 ) -> None:
-    ranked = fuse(cosines, keywords, alpha)
+    ranked = fuse(cosines, keywords, words, alpha)
     scores = [score for _, score in ranked]
     assert sorted(chunk for chunk, _ in ranked) == sorted(cosines.keys() | keywords.keys())
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
 
 
-@given(COSINES, KEYWORDS)
+@given(COSINES, KEYWORDS, WORDS)
 def test_the_order_does_not_depend_on_the_order_of_the_input(
-    cosines: dict[int, float], keywords: dict[int, float]
+    cosines: dict[int, float], keywords: dict[int, float], words: int
 ) -> None:
-    turned = fuse(dict(reversed(cosines.items())), dict(reversed(keywords.items())))
-    assert fuse(cosines, keywords) == turned
+    turned = fuse(dict(reversed(cosines.items())), dict(reversed(keywords.items())), words)
+    assert fuse(cosines, keywords, words) == turned
 
 
-@given(COSINES.filter(lambda found: len(found) > 1), KEYWORDS, st.data())
+@given(COSINES.filter(lambda found: len(found) > 1), KEYWORDS, WORDS, st.data())
 def test_a_chunk_that_is_better_in_both_is_ahead(
-    cosines: dict[int, float], keywords: dict[int, float], data: st.DataObject
+    cosines: dict[int, float], keywords: dict[int, float], words: int, data: st.DataObject
 ) -> None:
     one, other = data.draw(st.permutations(sorted(cosines)))[:2]
     if cosines[one] >= cosines[other] and keywords.get(one, 0) > keywords.get(other, 0) + 1e-6:
-        ranked = [chunk for chunk, _ in fuse(cosines, keywords)]
+        ranked = [chunk for chunk, _ in fuse(cosines, keywords, words)]
         assert ranked.index(one) < ranked.index(other)
 
 
 def test_equal_scores_go_by_id() -> None:
-    assert [chunk for chunk, _ in fuse({3: 0.5, 1: 0.5, 2: 0.5}, {})] == [1, 2, 3]
+    assert [chunk for chunk, _ in fuse({3: 0.5, 1: 0.5, 2: 0.5}, {}, 1)] == [1, 2, 3]
 
 
-def test_the_search_that_tells_hits_apart_has_more_to_say() -> None:
-    cosines = {1: 0.51, 2: 0.50, 3: 0.50, 4: 0.50, 5: 0.49, 6: 0.50}
-    keywords = {1: 5.0, 2: 4.9, 3: 5.1, 4: 5.0, 5: 20.0, 6: 5.0}
-    assert fuse(cosines, keywords)[0][0] in (1, 5)
-    assert fuse(cosines, keywords, alpha=0.3)[0][0] == 5
+def test_keywords_decide_when_they_find_most_of_the_words() -> None:
+    cosines = {1: 0.52, 2: 0.50, 3: 0.48}
+    keywords = {2: 1.0, 3: 8.0}
+    assert fuse(cosines, keywords, words=2)[0][0] == 3
+    assert fuse(cosines, keywords, words=20)[0][0] == 1
+    assert fuse(cosines, keywords, words=20, alpha=0.1)[0][0] == 3
 
 
 def test_what_nearly_repeats_a_better_hit_is_left_out() -> None:
@@ -85,6 +89,33 @@ def test_the_first_of_equal_texts_is_kept(texts: list[str]) -> None:
     assert kept[:1] == candidates[:1]
     assert len({each.text for each in kept}) == len(kept)
     assert [each for each in candidates if each in kept] == kept
+
+
+def test_what_stands_beside_a_good_hit_is_better() -> None:
+    good = candidate(0, "One.", score=0.9)
+    beside, alone = candidate(6, "Two.", score=0.6), candidate(0, "Far.", document=2, score=0.65)
+    far_below = candidate(900, "Three.", score=0.64)
+    ranked = support_neighbours([good, alone, far_below, beside])
+    assert [each.text for each in ranked] == ["One.", "Two.", "Far.", "Three."]
+    assert [each.score for each in ranked[2:]] == pytest.approx([0.65, 0.64])
+
+
+def test_a_bad_neighbour_takes_nothing() -> None:
+    good, bad = candidate(0, "One.", score=0.6), candidate(6, "Two.", score=0.1)
+    assert support_neighbours([good, bad])[0].score == pytest.approx(0.6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), max_size=12))
+def test_neighbours_lose_no_candidate_and_scores_fall_from_1_to_0(
+    drawn: list[tuple[int, float]],
+) -> None:
+    candidates = [
+        candidate(8 * n, "word", document, score) for n, (document, score) in enumerate(drawn)
+    ]
+    ranked = support_neighbours(candidates)
+    assert sorted(each.chunk_id for each in ranked) == sorted(each.chunk_id for each in candidates)
+    assert [each.score for each in ranked] == sorted((x.score for x in ranked), reverse=True)
+    assert all(0 <= each.score <= 1 for each in ranked)
 
 
 @st.composite
@@ -137,5 +168,6 @@ def test_far_down_nothing_is_joined_and_no_text_is_asked_for() -> None:
 
 
 def test_scores_of_nothing_are_nothing() -> None:
-    assert fuse({}, {}) == []
-    assert math.isclose(fuse({1: 0.3}, {})[0][1], 0.5)
+    assert fuse({}, {}, 0) == []
+    assert support_neighbours([]) == []
+    assert math.isclose(fuse({1: 0.3}, {}, 0)[0][1], 0.5)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentctl.core.knowledge.library import SearchMode
 from tests.support.knowledge import Library, write
+from tests.support.sample_files import pdf
 
 MODES: list[SearchMode] = ["hybrid", "vector", "keyword"]
 
@@ -52,6 +53,30 @@ def test_a_hit_says_where_it_stands(library: Library) -> None:
     assert (hit.title, hit.collection) == ("Pear", "fruit")
     assert (hit.line_start, hit.line_end) == (1, 3)
     assert hit.text.endswith("Pears are green and grow on trees.")
+
+
+def test_copies_of_the_best_hit_leave_room_for_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    for number in range(12):
+        write(folder, **{f"copy{number}": "Zeppelins stand in a hangar at the lake."})
+    write(folder, other="The hangar of the fire brigade is in another town, far from any lake.")
+    library = Library(tmp_path)
+    library.ingest(folder)
+
+    assert len(names(library, "zeppelin hangar at the lake", n=2)) == 2
+
+
+def test_a_passage_over_two_pages_stands_on_the_page_that_fits(tmp_path: Path) -> None:
+    page_1 = "Penguins live in the south and eat fish."
+    page_2 = "Glaciers calve into the sea of Greenland."
+    (tmp_path / "book.pdf").write_bytes(pdf(page_1, page_2))
+    library = Library(tmp_path / "library")
+    library.ingest(tmp_path / "book.pdf")
+
+    hit = library.hits("Where do glaciers calve?")[0]
+
+    assert page_2 in hit.text
+    assert hit.page == 2
 
 
 def test_what_is_said_twice_is_shown_once(library: Library) -> None:
