@@ -6,6 +6,7 @@ failure has its type. What a model is and may do is asked the server as for `Oll
 """
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -15,6 +16,7 @@ from agentctl.core.backends.base import (
     Delta,
     Done,
     FinishReason,
+    Image,
     Message,
     ModelInfo,
     TextDelta,
@@ -23,7 +25,6 @@ from agentctl.core.backends.base import (
     ToolCallDelta,
 )
 from agentctl.core.backends.ollama import OllamaModel, check_whole
-from agentctl.core.backends.ollama_server import OllamaServer
 from agentctl.core.backends.ollama_wire import translate_status
 from agentctl.core.backends.transport import StatusError
 from agentctl.core.errors import (
@@ -48,43 +49,12 @@ class _Chunk(Protocol):
     usage_metadata: dict[str, Any] | None
 
 
-class LangChainOllamaModel:
-    """A `ChatModel` on `ChatOllama`; arguments as of `OllamaModel`."""
-
-    def __init__(
-        self,
-        server: OllamaServer,
-        name: str,
-        *,
-        context_window: int,
-        keep_alive: str,
-        allow_cloud: bool,
-    ) -> None:
-        self._server = server
-        self._name = name
-        self._keep_alive = keep_alive
-        self._plain = OllamaModel(
-            server,
-            name,
-            context_window=context_window,
-            keep_alive=keep_alive,
-            allow_cloud=allow_cloud,
-        )
-
-    async def info(self) -> ModelInfo:
-        return await self._plain.info()
-
-    async def count_tokens(self, request: ChatRequest) -> int:
-        return await self._plain.count_tokens(request)
-
-    async def device(self) -> str | None:
-        return await self._plain.device()
-
-    async def close(self) -> None:
-        await self._plain.close()
+class LangChainOllamaModel(OllamaModel):
+    """An `OllamaModel` whose answers come by `ChatOllama`."""
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         info = await self.info()
+        self._check_capable(request, await self._details())
         client = self._client(request, info)
         tools = [_tool(spec.name, spec.description, spec.parameters) for spec in request.tools]
         done: Done | None = None
@@ -166,6 +136,9 @@ def _tool(name: str, description: str, parameters: dict[str, Any]) -> dict[str, 
 
 def _theirs(message: Message) -> dict[str, Any]:
     written: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        text = {"type": "text", "text": message.content}
+        written["content"] = [text, *map(_image_block, message.images)]
     if message.tool_calls:
         written["tool_calls"] = [
             {
@@ -178,6 +151,11 @@ def _theirs(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         written |= {"tool_call_id": message.tool_call_id, "name": message.tool_name}
     return written
+
+
+def _image_block(image: Image) -> dict[str, Any]:
+    data = b64encode(image.data).decode()
+    return {"type": "image_url", "image_url": f"data:{image.media_type};base64,{data}"}
 
 
 def _done(chunk: _Chunk) -> Done | None:
