@@ -540,6 +540,31 @@ def test_an_answer_that_breaks_off_on_langchains_client_is_an_error(bench: Bench
     assert (end_of(events).status, end_of(events).answer) == ("failed", "Hello ")
 
 
+def test_a_long_run_is_compacted_and_says_so(bench: Bench) -> None:
+    for number in range(12):
+        (bench.folder / f"{number}.txt").write_text(f"word{number} " * 1500)
+    reads = [call("read_file", path=f"{number}.txt") for number in range(12)]
+
+    events = bench.run(GRAPH, [*reads, say("I have read them.")])
+
+    notes = [each.message for each in only(WarningRaised, events) if each.code == "compacted"]
+    assert notes
+    assert "to fit the context window" in notes[0]
+    assert end_of(events).answer == "I have read them."
+    # What is kept of the run is whole.
+    assert len(only(ToolFinished, events)) == 12
+
+
+def test_the_projects_notes_for_agents_are_read(bench: Bench) -> None:
+    (bench.folder / "AGENTS.md").write_text("Write British English.")
+
+    run = bench.run(GRAPH, [say("Colour.")])[0].run_id
+
+    definition = asyncio.run(bench.workspace().show_run(run)).run.spec["definition"]
+    assert isinstance(definition, dict)
+    assert "Write British English." in str(definition["instructions"])
+
+
 def test_a_request_without_a_task_is_refused(bench: Bench) -> None:
     with pytest.raises(UsageProblem):
         bench.run(GRAPH, [], task="  ")
