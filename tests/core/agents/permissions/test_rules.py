@@ -144,8 +144,8 @@ def test_a_file_that_cannot_be_added_to_stays_as_it_is(paths: Paths) -> None:
         Rule,
         decision=st.just("allow"),
         origin=st.just("run"),
-        tool=st.text(st.characters(exclude_characters="\0"), min_size=1),
-        command=st.text(st.characters(exclude_characters="\0"), min_size=1),
+        tool=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
+        command=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
         exact=st.just(True),
         host=st.none() | st.just("example.org"),
     )
@@ -156,3 +156,12 @@ def test_whatever_is_remembered_can_be_read_again(
     paths = find_paths({"AGENTCTL_HOME": str(tmp_path_factory.mktemp("home"))})
     where = remember_rule(paths, kept)
     assert load_rules(paths)[0] == replace(kept, origin=where, is_users=True)
+
+
+def test_half_a_character_is_remembered_as_no_other(tmp_path: Path) -> None:
+    paths = find_paths({"AGENTCTL_HOME": str(tmp_path)})
+    kept = Rule(decision="allow", origin="run", command="rm \ud800", exact=True)
+
+    remember_rule(paths, kept)
+
+    assert load_rules(paths)[0].command == "rm \ufffd"
