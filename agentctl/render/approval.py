@@ -240,7 +240,10 @@ def _typed_line(is_left: Callable[[], bool]) -> str | None:
 
     descriptor = sys.stdin.fileno()
     # Windows can only select on sockets.
-    while os.name != "nt" and not select.select([descriptor], [], [], _LOOK_S)[0]:
+    is_ready = os.name == "nt"
+    while not is_ready:
+        is_ready = bool(select.select([descriptor], [], [], _LOOK_S)[0])
+        # What comes now is for the next question.
         if is_left():
             return None
     data = os.read(descriptor, 65_536)
