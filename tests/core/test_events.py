@@ -61,7 +61,7 @@ def test_the_type_comes_first_and_names_the_variant() -> None:
         "run_finished",
     }
     event = EVENT_TYPES["text"](run_id="r", time="t", text="hi")  # type: ignore[call-arg]
-    assert list(json.loads(encode_event(event))) == ["type", "run_id", "time", "text"]
+    assert list(json.loads(encode_event(event))) == ["type", "run_id", "time", "text", "agent"]
 
 
 @pytest.mark.parametrize("line", ["", "[]", "{}", '{"type": "no"}', '{"type": "text"}', "nonsense"])

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, Self
 
@@ -15,6 +16,7 @@ _LAUNCH = (
     "fcntl.ioctl(2, termios.TIOCSCTTY, 0);"
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
+LONGEST_S = 120.0
 
 
 class Terminal:
@@ -46,11 +48,16 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
+        # A program that waits for what never comes must fail its test, not hold up all others.
+        self._guard = threading.Timer(LONGEST_S, self._process.kill)
+        self._guard.daemon = True
+        self._guard.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._guard.cancel()
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
