@@ -212,11 +212,7 @@ class Gate:
             risk=tool.risk,
             args=call.arguments,
             preview=preview,
-            decision="pending"
-            if is_pending
-            else "allow"
-            if verdict.decision == "allow"
-            else "deny",
+            decision="pending" if verdict.decision == "ask" else verdict.decision,
             decided_by="" if is_pending else "policy",
             reason=verdict.reason,
         )

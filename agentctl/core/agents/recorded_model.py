@@ -50,7 +50,11 @@ class RecordedModel:
         self._noted = ""
 
     async def info(self) -> ModelInfo:
-        return await self._guarded_info()
+        try:
+            return await self._model.info()
+        except AgentctlError as error:
+            self._context.fail(error)
+            raise
 
     async def count_tokens(self, request: ChatRequest) -> int:
         return await self._model.count_tokens(request)
@@ -90,13 +94,6 @@ class RecordedModel:
         context.must_answer.discard(self._speaker)
         now = Message("user", "You can call no more tools. Give your answer now.")
         return replace(request, messages=(*request.messages, now), tools=())
-
-    async def _guarded_info(self) -> ModelInfo:
-        try:
-            return await self._model.info()
-        except AgentctlError as error:
-            self._context.fail(error)
-            raise
 
     async def _ask(self, key: str, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """A live turn. An answer that makes no sense is shown to the model, which tries again."""

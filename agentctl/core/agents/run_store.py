@@ -116,12 +116,6 @@ class RunStore:
                 (status, answer, model, self.time(), status, run),
             )
 
-    def set_spec(self, run: str, spec: JsonObject) -> None:
-        with translated_errors():
-            self._connection.execute(
-                "UPDATE runs SET spec = ? WHERE id = ?", (json.dumps(spec), run)
-            )
-
     def find(self, reference: str) -> RunRow:
         """By id, the beginning of one, or `latest`. Raises NotFound, UsageProblem."""
         if reference == "latest":

@@ -14,7 +14,6 @@ from agentctl.core.errors import ToolFailed
 from agentctl.core.jsontypes import JsonObject
 
 Risk: TypeAlias = Literal["harmless", "read", "write", "execute", "network"]
-RISKS: tuple[Risk, ...] = ("harmless", "read", "write", "execute", "network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
