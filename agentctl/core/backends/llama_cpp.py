@@ -9,10 +9,17 @@ import os
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentctl.core.backends.base import Capability, ChatRequest, Delta, ModelInfo
+from agentctl.core.backends.base import (
+    Capability,
+    ChatRequest,
+    Delta,
+    ModelInfo,
+    ModelOptions,
+)
 from agentctl.core.backends.gguf import GgufHeader, read_gguf_header
 from agentctl.core.backends.openai_format import AnswerParser, encode_request
 from agentctl.core.backends.threads import run_in_thread, stream_from_thread
@@ -31,6 +38,12 @@ _BATCH_TOKENS = 512
 # Memory for the state of earlier conversations; the engine's own limit is 8 GB.
 _CACHE_MIB = 512
 _COUNT_TIMEOUT_S = 60.0
+# The engine's own is none, and SmolLM2-135M then ends half of its answers only with the window.
+# Ollama's default.
+_REPEAT_PENALTY = 1.1
+# Of models below this many parameters an answer may have so many tokens, unless more is asked for.
+_SMALL_MODEL = 1_000_000_000
+_SMALL_MODEL_TOKENS = 1000
 
 
 class LlamaCppModel:
@@ -131,7 +144,20 @@ class LlamaCppModel:
 
     def _encode(self, request: ChatRequest) -> JsonObject:
         self._check_capable(request)
-        return encode_request(request)
+        return encode_request(replace(request, options=self._bounded(request)))
+
+    def _bounded(self, request: ChatRequest) -> ModelOptions:
+        """The request's options, and what keeps a small model from saying the same for ever.
+
+        Where a schema or tools bind the answer, no penalty: it would wear down the JSON.
+        """
+        options = request.options
+        is_free = request.schema is None and not request.tools
+        if options.repeat_penalty is None and is_free:
+            options = replace(options, repeat_penalty=_REPEAT_PENALTY)
+        if options.max_tokens is None and self._read_header().parameters < _SMALL_MODEL:
+            options = replace(options, max_tokens=_SMALL_MODEL_TOKENS)
+        return options
 
     def _check_capable(self, request: ChatRequest) -> None:
         capabilities = _capabilities(self._read_header())

@@ -167,6 +167,30 @@ def test_an_answer_ends_at_its_token_limit(model: LlamaCppModel) -> None:
     assert (done.finish_reason, done.completion_tokens) == ("length", 4)
 
 
+def test_an_answer_that_would_repeat_itself_for_ever_ends(model: LlamaCppModel) -> None:
+    prompt = (Message("user", "Repeat after me: the sea, the sea, the sea, the sea, the sea."),)
+    unbound = ModelOptions(temperature=0, repeat_penalty=1.0)
+
+    *_, by_default = answer(
+        model, ChatRequest(messages=prompt, options=ModelOptions(temperature=0))
+    )
+    *_, without = answer(model, ChatRequest(messages=prompt, options=unbound))
+
+    assert isinstance(by_default, Done) and by_default.finish_reason == "stop"
+    assert isinstance(without, Done) and without.finish_reason == "length"
+
+
+def test_an_answer_of_a_small_model_has_a_limit_unless_one_is_given() -> None:
+    roomy = open_model(embedded_model_path(), context_window=2048)
+    prompt = (Message("user", "Name ten colours."),)
+    unending = ModelOptions(temperature=0, repeat_penalty=1.0)
+
+    *_, done = answer(roomy, ChatRequest(messages=prompt, options=unending))
+    asyncio.run(roomy.close())
+
+    assert isinstance(done, Done) and done.completion_tokens == 1000
+
+
 def test_a_count_is_exact(model: LlamaCppModel) -> None:
     messages = (Message("system", "Be brief."), Message("user", "Größe? 数字 🙂 <|im_end|>"))
     request = ChatRequest(messages=messages, options=SHORT)
