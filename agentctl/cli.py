@@ -29,6 +29,10 @@ COMMANDS = {
     "eval": "Measure how well your questions find the right documents.",
     "agents": "Give an agent a task: list, show, new, run.",
     "runs": "What agents did and wait for: list, show, approve, deny, resume, …",
+    "tasks": "Do things on a schedule: list, add, show, run, pause, resume, remove, history.",
+    "daemon": "Schedules, watched folders and recovery in the background: start, stop, …",
+    "serve": "Serve the HTTP API at a fixed address, for other programs.",
+    "monitor": "What the machine and the models do: live charts, or --once.",
     "models": "The models that answer: list, pull, remove, show, use.",
     "sessions": "Past conversations: list, show, search, export, remove, fork.",
     "templates": "Saved questions: list, show.",
@@ -36,7 +40,7 @@ COMMANDS = {
     "doctor": "Check the machine, the models and the data, and say what to do.",
     "completion": "Print the completion script of a shell.",
 }
-GROUPS = {"docs", "agents", "runs", "models", "sessions", "templates", "config"}
+GROUPS = {"daemon", "docs", "agents", "runs", "tasks", "models", "sessions", "templates", "config"}
 
 
 class LazyGroup(TyperGroup):

@@ -9,6 +9,9 @@ from agentctl.core.config import Config, Log, default_settings, load_config
 from agentctl.core.paths import Paths, find_paths
 from agentctl.core.workspace import Workspace
 
+GLANCE_S = 1.0
+"""Seconds a daemon has to show that it hears."""
+
 
 def user_paths() -> Paths:
     return find_paths(os.environ)
@@ -34,13 +37,41 @@ def set_up_logging(settings: Log | None = None) -> None:
     set_up(user_paths(), settings or default_settings().log, os.environ)
 
 
+def is_daemon_running() -> bool:
+    """Whether a daemon of this user's runs, be it with these settings or with others."""
+    from agentctl.daemon.process import is_running
+
+    return is_running(user_paths())
+
+
 @asynccontextmanager
 async def open_workspace(config: Config) -> AsyncIterator[Workspace]:
-    """The workspace of this user, closed at the end."""
-    from agentctl.core.local_workspace import LocalWorkspace
+    """The workspace of this user, closed at the end: a running daemon's, else one in this process.
 
-    workspace = LocalWorkspace(config.settings, user_paths(), os.environ)
+    A daemon that works with other settings, those of another project say, is left alone.
+    """
+    workspace = await _of_daemon(config)
+    if workspace is None:
+        from agentctl.core.local_workspace import LocalWorkspace
+
+        workspace = LocalWorkspace(config.settings, user_paths(), os.environ)
     try:
         yield workspace
     finally:
         await workspace.close()
+
+
+async def _of_daemon(config: Config) -> Workspace | None:
+    paths = user_paths()
+    if not config.settings.daemon.use or not paths.daemon_address.exists():
+        return None
+    from agentctl.daemon.process import fingerprint, read_address
+
+    address = read_address(paths)
+    if address is None or address.settings != fingerprint(config, os.environ):
+        return None
+    from agentctl.daemon.client import daemon_endpoint, is_answering, remote_workspace
+
+    if not await is_answering(daemon_endpoint(address, GLANCE_S)):
+        return None
+    return remote_workspace(daemon_endpoint(address))

@@ -18,18 +18,21 @@ ROOMS = [
     r"agentctl",
     r"agentctl\.core\.(errors|jsontypes)",
     r"agentctl\.core\.(events|paths|addresses|file_lock)",
-    r"agentctl\.core\.(config|config_syntax|config_file|logs|storage|files|web_page|hardware)",
+    r"agentctl\.core\.(config|config_syntax|config_file|logs|migrations|storage|files|web_page|hardware)",
     r"agentctl\.core\.backends\..*",
     r"agentctl\.core\.embedding\..*",
     r"agentctl\.core\.knowledge\..*",
     r"agentctl\.core\.chat\..*",
     r"agentctl\.core\.agents\..*",
+    r"agentctl\.core\.automation\..*",
     r"agentctl\.core\.doctor(_checks)?",
     r"agentctl\.core\.workspace",
     r"agentctl\.core\.local_workspace",
+    r"agentctl\.daemon\.(process|service|client|wire|hub)",
     r"agentctl\.connect",
     r"agentctl\.integrations",
     r"agentctl\.render\..*",
+    r"agentctl\.daemon\..*",
     r"agentctl\.commands\..*",
     r"agentctl\.cli",
     r"agentctl\.__main__",
@@ -39,6 +42,7 @@ PACKAGES |= {"agentctl.core.embedding", "agentctl.core.knowledge"}
 PACKAGES |= {"agentctl.core.knowledge.loaders"}
 PACKAGES |= {"agentctl.core.agents", "agentctl.core.agents.tools"}
 PACKAGES |= {"agentctl.core.agents.permissions", "agentctl.core.agents.sandbox"}
+PACKAGES |= {"agentctl.core.automation", "agentctl.daemon"}
 PACKAGES |= {"agentctl.commands", "agentctl.render"}
 # Each agent framework may vanish, and one file with it.
 FRAMEWORKS = {

@@ -217,7 +217,7 @@ async def _carry_out(workspace: Workspace, asked: _Asked, output: Output, config
         where = await workspace.save_template(asked.save, _as_template(asked))
         output.note(f"saved as {where}; use it: agentctl ask -t {asked.save}")
         return 0
-    request, extracts = await _complete(asked, workspace, config.settings.model)
+    request, extracts = await _complete(asked, workspace)
     if asked.dry_run:
         _show_prepared(output, await workspace.prepare(request))
         return 0
@@ -286,9 +286,7 @@ async def _answer_by_agent(
     return summary.exit_code
 
 
-async def _complete(
-    asked: _Asked, workspace: Workspace, default_model: str
-) -> tuple[AskRequest, bool]:
+async def _complete(asked: _Asked, workspace: Workspace) -> tuple[AskRequest, bool]:
     """The request with its template filled in, and whether only code is wanted."""
     from agentctl.core.backends.options import merge_options, parse_options
 
@@ -302,7 +300,7 @@ async def _complete(
     options = merge_options(template.options, asked.options)
     request = replace(
         request,
-        model=request.model or template.model or default_model,
+        model=request.model or template.model,
         options=parse_options(options),
         schema=template.schema if request.schema is None else request.schema,
     )
@@ -327,7 +325,7 @@ def _as_template(asked: _Asked) -> Template:
     return Template(
         prompt=request.prompt or "$input",
         system=request.system,
-        model=request.model or None,
+        model=request.model,
         options=options,
         schema=request.schema,
         extract=asked.extract,

@@ -71,7 +71,7 @@ async def ask_agent(
         agent=question.agent,
         task=_task(request, loaded),
         folder=working_directory().resolve(),
-        model=request.model or None,
+        model=request.model,
         is_attended=is_attended(output),
         limits=LimitChanges(seconds=request.timeout_s),
     )

@@ -74,6 +74,13 @@ def waiting_runs(incomplete: str) -> list[str]:
     return _matching(names, incomplete)
 
 
+def tasks(incomplete: str) -> list[str]:
+    async def names(workspace: Workspace) -> list[str]:
+        return [task.name for task in await workspace.list_tasks()]
+
+    return _matching(names, incomplete)
+
+
 def _matching(names: Callable[[Workspace], Awaitable[list[str]]], incomplete: str) -> list[str]:
     from agentctl.commands.common import with_workspace
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from agentctl.commands import complete
+from agentctl.commands import complete, docs_watch
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
 from agentctl.commands.ingest import absolute, exit_code, located, take_in
 from agentctl.connect import working_directory
@@ -284,6 +284,10 @@ def import_(
             return await take_in(workspace.import_documents(path), printer)
 
     raise typer.Exit(exit_code(with_workspace(use)))
+
+
+app.command(cls=Command)(docs_watch.watched)
+app.command(cls=Command)(docs_watch.unwatch)
 
 
 async def _in_collection(workspace: Workspace, name: str, collection: str) -> str:

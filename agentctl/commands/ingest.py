@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +22,7 @@ from agentctl.core.paths import expand
 from agentctl.core.web_page import URL_SCHEMES
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter
+from agentctl.render.links import short_path
 from agentctl.render.output import Output
 
 # Seconds between two looks at the watched folders.
@@ -55,7 +58,7 @@ def ingest(
     force: Annotated[bool, typer.Option("--force", help="Also read what has not changed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and follow every change until Ctrl+C.")
+        bool, typer.Option("--watch", help="Follow every change: the daemon, or until Ctrl+C.")
     ] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Ignore standard input.")] = False,
 ) -> None:
@@ -88,8 +91,11 @@ def ingest(
     async def use(workspace: Workspace) -> IngestReport:
         with printer:
             report = await take_in(workspace.ingest(request), printer)
-            if watch:
+            if watch and _is_for_daemon(request):
+                await _hand_over(workspace, request, output)
+            elif watch:
                 printer.watch()
+                output.note("in the background a daemon would do it: agentctl daemon start")
                 await _follow(workspace, replace(request, force=False), printer)
         return report
 
@@ -137,6 +143,32 @@ async def _follow(workspace: Workspace, request: IngestRequest, printer: IngestP
     while True:
         await asyncio.sleep(SWEEP_S)
         await take_in(workspace.ingest(request), printer)
+
+
+def _is_for_daemon(request: IngestRequest) -> bool:
+    """Whether one runs that can follow it: it follows folders."""
+    from agentctl.connect import is_daemon_running
+
+    return all(Path(each).is_dir() for each in request.sources) and is_daemon_running()
+
+
+async def _hand_over(workspace: Workspace, request: IngestRequest, output: Output) -> None:
+    from agentctl.core.automation.watching import WatchRequest
+
+    for source in request.sources:
+        folder = await workspace.watch_folder(
+            WatchRequest(
+                path=source,
+                collection=request.collection,
+                include=request.include,
+                exclude=request.exclude,
+            )
+        )
+        name = os.path.join(short_path(folder.path, working_directory()), "")  # noqa: PTH118 - a / at its end
+        output.note(
+            f"the daemon follows {name} from now on;"
+            f" stop that: agentctl docs unwatch {shlex.quote(name)}"
+        )
 
 
 def _check_usage(names: list[str], title: str | None, *, takes_stdin: bool, no_stdin: bool) -> None:

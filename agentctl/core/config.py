@@ -30,10 +30,11 @@ _NOT_SETTINGS = {"AGENTCTL_HOME"}
 # A folder somebody else wrote must not decide where prompts and keys go.
 _ADDRESSES = {"ollama.host", "openai.base_url", "downloads.hub", "downloads.index"}
 _USERS_OWN = {*_ADDRESSES, "ollama.allow_cloud", "openai.api_key_env"}
-_USERS_OWN |= {"agents.code_without_sandbox", "agents.fetch_url"}
+_USERS_OWN |= {"agents.code_without_sandbox", "agents.fetch_url", "ollama.restart"}
+_USERS_OWN |= {"daemon.port", "daemon.notify"}
 _MODELS = {"model", "embedded.model", "knowledge.reranker"}
 # Numbers are above 0, but for these: their least value has a meaning of its own.
-_LEAST = {"embedded.threads": 0, "embedded.gpu_layers": -1}
+_LEAST = {"embedded.threads": 0, "embedded.gpu_layers": -1, "daemon.port": 0}
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class Ollama:
     context_window: int
     keep_alive: str
     start: bool
+    restart: Literal["own", "any", "off"]
+    fallback: bool
     allow_cloud: bool
 
 
@@ -77,6 +80,29 @@ class Knowledge:
 class Agents:
     code_without_sandbox: Literal["refuse", "allow"]
     fetch_url: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    history_days: int
+    summarise_sessions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    interval: float
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float
+    gpu_memory_percent: float
+    history_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    use: bool
+    port: int
+    notify: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +140,9 @@ class Settings:
     openai: OpenAI
     knowledge: Knowledge
     agents: Agents
+    tasks: Tasks
+    monitor: Monitor
+    daemon: Daemon
     timeouts: Timeouts
     limits: Limits
     downloads: Downloads

@@ -213,8 +213,14 @@ def decode_event(line: str | bytes) -> Event:
     """
     import msgspec
 
-    data = msgspec.json.decode(line)
+    return read_event(msgspec.json.decode(line))
+
+
+def read_event(data: object) -> Event:
+    """An event from its decoded JSON. Raises ValueError."""
+    import msgspec
+
     variant = EVENT_TYPES.get(data.get("type", "")) if isinstance(data, dict) else None
     if variant is None:
-        raise ValueError(f"not an event: {line!r}")
+        raise ValueError(f"not an event: {data!r}")
     return msgspec.convert(data, variant)

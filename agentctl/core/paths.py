@@ -52,6 +52,10 @@ class Paths:
         return self.data / "runs"
 
     @property
+    def task_locks(self) -> Path:
+        return self.data / "tasks"
+
+    @property
     def vector_indexes(self) -> Path:
         return self.cache / "vectors"
 
@@ -62,6 +66,26 @@ class Paths:
     @property
     def ollama_log(self) -> Path:
         return self.state / "ollama.log"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.state / "daemon.lock"
+
+    @property
+    def daemon_address(self) -> Path:
+        return self.state / "daemon.json"
+
+    @property
+    def daemon_socket(self) -> Path:
+        return self.state / "daemon.sock"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.state / "daemon.log"
+
+    @property
+    def last_report(self) -> Path:
+        return self.state / "last-report"
 
     @property
     def mcp_logs(self) -> Path:

@@ -1,20 +1,17 @@
-"""The SQLite database: one connection's settings, and the ordered migrations.
+"""The SQLite database: one connection's settings, and bringing its tables up to date.
 
 A database remembers in `user_version` how many migrations it has seen. sqlite-utils shapes the
 tables and is imported only when there is something to migrate: it costs more than a whole query.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agentctl.core.errors import BackendBusy, StorageError
+from agentctl.core.migrations import MIGRATIONS
 from agentctl.core.paths import make_private
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -43,7 +40,38 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 def schema_version() -> int:
     """The version this program writes."""
-    return len(_MIGRATIONS)
+    return len(MIGRATIONS)
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether SQLite cannot read it as a database: what no waiting mends."""
+    if not path.exists():
+        return False
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True
+    finally:
+        connection.close()
+    return bool(found[0] != "ok")
+
+
+def set_aside(path: Path, mark: str) -> Path:
+    """Moves a damaged database out of the way, with what SQLite keeps beside it; where it is now.
+
+    Nothing is deleted: `sqlite3 FILE .recover` may still read what is whole in it.
+    """
+    aside = path.with_name(f"{path.name}.damaged-{mark}")
+    with translated_errors(path):
+        for ending in ("-wal", "-shm", ""):
+            beside = Path(f"{path}{ending}")
+            if beside.exists():
+                beside.replace(f"{aside}{ending}")
+    return aside
 
 
 @contextmanager
@@ -103,220 +131,5 @@ def _migrate(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         # Another process may have migrated while this one waited for the lock.
         for number in range(_version(connection), schema_version()):
-            _MIGRATIONS[number](database)
+            MIGRATIONS[number](database)
         connection.execute(f"PRAGMA user_version = {schema_version()}")
-
-
-def _create_sessions(database: "Database") -> None:
-    sessions = database.table("sessions")
-    sessions.create(
-        {"id": str, "name": str, "title": str, "created": str, "updated": str, "parent": str},
-        pk="id",
-        not_null={"title", "created", "updated"},
-    )
-    sessions.create_index(["name"], unique=True)
-    sessions.create_index(["updated"])
-    messages = database.table("messages")
-    messages.create(
-        {
-            "id": int,
-            "session": str,
-            "role": str,
-            "content": str,
-            "thinking": str,
-            "status": str,
-            "model": str,
-            "backend": str,
-            "created": str,
-            "usage": str,
-            "error": str,
-        },
-        pk="id",
-        foreign_keys=[("session", "sessions", "id")],
-        not_null={"session", "role", "content", "thinking", "status", "created"},
-    )
-    messages.create_index(["session"])
-    messages.create_index(["status"])
-    messages.enable_fts(["content"], create_triggers=True, tokenize="porter unicode61")
-    # What has arrived of an answer that is not finished: appending is linear, and each piece
-    # is on disk before it is shown.
-    parts = database.table("message_parts")
-    parts.create(
-        {"id": int, "message": int, "thinking": int, "text": str},
-        pk="id",
-        foreign_keys=[("message", "messages", "id")],
-        not_null={"message", "thinking", "text"},
-    )
-    parts.create_index(["message"])
-    attachments = database.table("attachments")
-    attachments.create(
-        {"id": int, "message": int, "name": str, "media_type": str, "text": str, "data": bytes},
-        pk="id",
-        foreign_keys=[("message", "messages", "id")],
-        not_null={"message", "name", "media_type"},
-    )
-    attachments.create_index(["message"])
-
-
-def _create_knowledge(database: "Database") -> None:
-    documents = database.table("documents")
-    documents.create(
-        {
-            "id": int,
-            "collection": str,
-            "path": str,
-            "title": str,
-            # What stands before each passage that is embedded: it outlives a renaming.
-            "context": str,
-            "media_type": str,
-            "hash": str,
-            "size": int,
-            "mtime_ns": int,
-            "modified": str,
-            "ingested": str,
-            "text": bytes,
-            "sections": bytes,
-        },
-        pk="id",
-        not_null={
-            "collection",
-            "path",
-            "title",
-            "context",
-            "media_type",
-            "hash",
-            "size",
-            "mtime_ns",
-            "modified",
-            "ingested",
-            "text",
-            "sections",
-        },
-    )
-    documents.create_index(["collection", "path"], unique=True)
-    documents.create_index(["hash"])
-    _create_chunks(database)
-    database.table("embedding_profiles").create(
-        # `generation` names the file of the vector index that covers the chunks up to `covered`.
-        {"id": int, "spec": str, "is_active": int, "generation": str, "covered": int},
-        pk="id",
-        not_null={"spec", "is_active", "generation", "covered"},
-        defaults={"generation": "", "covered": 0},
-    )
-
-
-def _create_chunks(database: "Database") -> None:
-    database.execute(
-        # Ids are never used again: an index file may still hold those of removed chunks.
-        """CREATE TABLE chunks (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
-            profile INTEGER NOT NULL,
-            "start" INTEGER NOT NULL,
-            "end" INTEGER NOT NULL,
-            page INTEGER,
-            line_start INTEGER,
-            line_end INTEGER,
-            heading TEXT NOT NULL,
-            hash BLOB NOT NULL,
-            title TEXT NOT NULL,
-            text TEXT NOT NULL,
-            identifiers TEXT NOT NULL
-        )"""
-    )
-    chunks = database.table("chunks")
-    chunks.create_index(["document", "profile", "start"])
-    chunks.create_index(["hash"])
-    chunks.enable_fts(
-        ["title", "text", "identifiers"], create_triggers=True, tokenize="porter unicode61"
-    )
-    database.table("vectors").create(
-        {"chunk": int, "embedding": bytes},
-        pk="chunk",
-        foreign_keys=[("chunk", "chunks", "id")],
-        not_null={"embedding"},
-    )
-
-
-def _add_sources(database: "Database") -> None:
-    # The passages that an answer rests on, as JSON: they outlive the documents they are from.
-    database.table("messages").add_column("sources", str)
-
-
-def _create_runs(database: "Database") -> None:
-    runs = database.table("runs")
-    runs.create(
-        {
-            "id": str,
-            "agent": str,
-            "kind": str,
-            "task": str,
-            "status": str,
-            "answer": str,
-            "model": str,
-            "folder": str,
-            # What the run was started with, as JSON: the agent as it was then, limits, answers.
-            "spec": str,
-            "created": str,
-            "updated": str,
-            "is_cancelled": int,
-        },
-        pk="id",
-        not_null={"agent", "kind", "task", "status", "folder", "spec", "created", "updated"},
-        defaults={"answer": "", "is_cancelled": 0},
-    )
-    runs.create_index(["updated"])
-    # All that happened in a run, in order and never changed: it is shown, and it is what a run
-    # goes on from.
-    log = database.table("run_log")
-    log.create(
-        {"id": int, "run": str, "type": str, "body": str},
-        pk="id",
-        foreign_keys=[("run", "runs", "id")],
-        not_null={"run", "type", "body"},
-    )
-    log.create_index(["run", "type"])
-    _create_decisions(database)
-
-
-def _create_decisions(database: "Database") -> None:
-    decisions = database.table("decisions")
-    decisions.create(
-        {
-            "id": int,
-            "run": str,
-            "call_id": str,
-            "agent": str,
-            "tool": str,
-            "risk": str,
-            "args": str,
-            "preview": str,
-            "decision": str,
-            "decided_by": str,
-            "reason": str,
-            "asked": str,
-            "answered": str,
-        },
-        pk="id",
-        foreign_keys=[("run", "runs", "id")],
-        not_null={"run", "call_id", "agent", "tool", "risk", "args", "decision", "asked"},
-    )
-    decisions.create_index(["run", "call_id"])
-
-
-def _create_pending_vectors(database: "Database") -> None:
-    # Vectors of a long document that is still being embedded: a stop does not lose them.
-    database.table("pending_vectors").create(
-        {"profile": int, "hash": bytes, "embedding": bytes},
-        pk=("profile", "hash"),
-        not_null={"embedding"},
-    )
-
-
-_MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
-    _create_sessions,
-    _create_knowledge,
-    _add_sources,
-    _create_runs,
-    _create_pending_vectors,
-)

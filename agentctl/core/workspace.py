@@ -17,10 +17,17 @@ if TYPE_CHECKING:
     from agentctl.core.agents.definitions import AgentEntry, AgentKind
     from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
     from agentctl.core.agents.run_store import Decision, RunDetails, RunRow
+    from agentctl.core.automation.journal import JournalEntry
+    from agentctl.core.automation.measurements import MinuteAverages, SystemStats
+    from agentctl.core.automation.tasks import TaskEntry, TaskRequest, TaskRun
+    from agentctl.core.automation.watching import WatchedFolder, WatchRequest
+    from agentctl.core.backends.base import Delta
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
+    from agentctl.core.chat.passthrough import ChatBegan, ChatCall
     from agentctl.core.knowledge.library import (
         CollectionEntry,
         DocumentEntry,
+        Embeddings,
         Evaluation,
         IngestReport,
         IngestRequest,
@@ -51,6 +58,14 @@ class Workspace(Protocol):
 
     async def prepare(self, request: AskRequest) -> Prepared:
         """What `ask` would send, without asking."""
+        ...
+
+    def chat(self, request: "ChatCall") -> "AsyncGenerator[ChatBegan | Delta, None]":
+        """A model's answer to a conversation that the caller keeps; nothing is stored."""
+        ...
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> "Embeddings":
+        """Vectors of length 1, by the embedder of the settings or another one."""
         ...
 
     async def templates(self) -> list[str]: ...
@@ -175,6 +190,58 @@ class Workspace(Protocol):
         ...
 
     async def cancel_run(self, reference: str) -> "RunRow": ...
+
+    # Tasks; a reference is a name or an id
+
+    async def list_tasks(self) -> "list[TaskEntry]": ...
+
+    async def show_task(self, reference: str) -> "TaskEntry": ...
+
+    async def add_task(self, request: "TaskRequest") -> "TaskEntry":
+        """Raises UsageProblem for a name that is taken and a trigger that is never due."""
+        ...
+
+    async def preview_task(self, request: "TaskRequest", count: int = 5) -> list[str]:
+        """The next times it would be due, in UTC, without adding it."""
+        ...
+
+    async def enable_task(self, reference: str, *, is_enabled: bool) -> "TaskEntry":
+        """Pauses or resumes it; what passed while it was paused is not run later."""
+        ...
+
+    async def remove_task(self, reference: str) -> "TaskEntry": ...
+
+    def run_task(self, reference: str) -> AsyncGenerator[Event, None]:
+        """Runs it now, in its place in the history. Raises BackendBusy when it runs already."""
+        ...
+
+    async def task_history(self, reference: str | None = None, limit: int = 50) -> "list[TaskRun]":
+        """The newest first."""
+        ...
+
+    # Watched folders, by their absolute path
+
+    async def list_watched(self) -> "list[WatchedFolder]": ...
+
+    async def watch_folder(self, request: "WatchRequest") -> "WatchedFolder":
+        """Followed by the daemon from now on, and always. Raises InputMissing."""
+        ...
+
+    async def unwatch_folder(self, path: str) -> "WatchedFolder":
+        """Its documents stay. Raises NotFound."""
+        ...
+
+    # The machine, and what happened on it
+
+    async def measure(self) -> "SystemStats": ...
+
+    async def measurements(self, seconds: float) -> "list[MinuteAverages]":
+        """The averages of the last so many seconds, the oldest first."""
+        ...
+
+    async def journal(self, since: str) -> "list[JournalEntry]":
+        """What happened since a time (ISO 8601, UTC), the oldest first."""
+        ...
 
     # Sessions; a reference is a name, an id, the beginning of an id, or `latest`
 

@@ -1,18 +1,12 @@
-"""One Ollama server: what it holds, what it can fetch, and how to start it."""
+"""One Ollama server: what it holds and what it can fetch."""
 
-import asyncio
-import os
 import re
-import signal
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from agentctl.core.addresses import stays_here
 from agentctl.core.backends.ollama_wire import (
     Processes,
     PullStep,
@@ -32,15 +26,9 @@ from agentctl.core.errors import (
     AgentctlError,
     AnswerInterrupted,
     BackendTimeout,
-    BackendUnreachable,
     DownloadFailed,
     ModelNotFound,
-    RetryError,
 )
-from agentctl.core.paths import make_private
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 T = TypeVar("T")
 
@@ -203,110 +191,6 @@ def is_cloud_name(name: str) -> bool:
     """Whether the tag sends the prompt to Ollama's cloud: `:cloud` or `:120b-cloud`."""
     tag = name.lower().rpartition(":")[2] if ":" in name else ""
     return tag == "cloud" or (tag.endswith("-cloud") and "/" not in tag)
-
-
-async def start_server(
-    server: OllamaServer,
-    log: Path,
-    environ: Mapping[str, str],
-    *,
-    deadline_s: float = 15.0,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Runs `ollama serve` until it answers; from then on it is the user's.
-
-    Raises:
-        BackendUnreachable: there is no `ollama` here, the server is another machine's, or it did
-            not answer in time; then its processes are ended and `log` says more.
-    """
-    try:
-        process = _spawn(server.endpoint, log, environ)
-    except OSError as error:
-        raise BackendUnreachable(
-            f"ollama serve does not start: {error}", "start it yourself: ollama serve"
-        ) from None
-    try:
-        async with asyncio.timeout(deadline_s):
-            await _wait_for_answer(server, process, log, sleep)
-    except BaseException as error:
-        _end(process)
-        if isinstance(error, TimeoutError):
-            raise BackendUnreachable(
-                f"ollama serve did not answer within {deadline_s:g} s", f"its log says why: {log}"
-            ) from None
-        raise
-
-
-async def _wait_for_answer(
-    server: OllamaServer,
-    process: "Popen[bytes]",
-    log: Path,
-    sleep: Callable[[float], Awaitable[None]],
-) -> None:
-    pause_s = 0.05
-    while True:
-        # Asked before the server is: the port may have gone to one that started meanwhile.
-        ended = process.poll()
-        try:
-            await server.version()
-        except RetryError:
-            if ended is not None:
-                raise BackendUnreachable(
-                    f"ollama serve ended with code {ended}", f"its log says why: {log}"
-                ) from None
-        else:
-            return
-        await sleep(pause_s)
-        pause_s = min(2 * pause_s, 0.5)
-
-
-def _spawn(endpoint: Endpoint, log: Path, environ: Mapping[str, str]) -> "Popen[bytes]":
-    import shutil
-    import subprocess
-
-    if not stays_here(endpoint.address):
-        raise BackendUnreachable(f"nothing answers at {endpoint.address}", "start Ollama there")
-    program = shutil.which("ollama", path=environ.get("PATH"))
-    if program is None:
-        raise BackendUnreachable(
-            "Ollama is not installed: no `ollama` on PATH", "https://ollama.com/download"
-        )
-    make_private(log.parent)
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        return subprocess.Popen(
-            [program, "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**environ, "OLLAMA_HOST": endpoint.address},
-            start_new_session=True,
-            creationflags=_windows_flags(),
-        )
-
-
-def _windows_flags() -> int:
-    if sys.platform != "win32":
-        return 0
-    import subprocess
-
-    return (
-        subprocess.CREATE_NO_WINDOW
-        | subprocess.CREATE_NEW_PROCESS_GROUP
-        | subprocess.DETACHED_PROCESS
-    )
-
-
-def _end(process: "Popen[bytes]") -> None:
-    """Ends a server of ours, with the engines it started."""
-    if sys.platform == "win32":
-        import subprocess
-
-        tree = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
-        subprocess.run(tree, capture_output=True, check=False)
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _installed(tag: Tag) -> InstalledModel:

@@ -17,11 +17,13 @@ from agentctl.core.errors import (
     ConfigError,
     ModelIncapable,
     ModelNotFound,
+    RetryError,
 )
 from agentctl.core.paths import Paths, expand
 
 if TYPE_CHECKING:
     from agentctl.core.backends.catalog import CatalogModel
+    from agentctl.core.backends.kept_models import KeptModels
 
 BackendName: TypeAlias = Literal["ollama", "embedded", "openai", "scripted"]
 
@@ -74,22 +76,33 @@ def split_name(name: str) -> tuple[BackendName | None, str]:
 
 
 class Registry:
-    """Finds and opens models. It holds nothing open itself."""
+    """Finds and opens models. It holds nothing open itself, but what `kept` keeps loaded."""
 
-    def __init__(self, settings: Settings, paths: Paths, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        environ: Mapping[str, str],
+        kept: "KeptModels | None" = None,
+    ) -> None:
         self._settings = settings
         self._paths = paths
         self._environ = environ
+        self._kept = kept
 
     async def open(
-        self, name: str, *, context_window: int | None = None, keep_alive: str | None = None
+        self, name: str | None, *, context_window: int | None = None, keep_alive: str | None = None
     ) -> Opened:
-        """The model that `locate` finds; None leaves what the settings say (tokens, duration).
+        """The model that `locate` finds. None leaves what the settings say of it.
 
         Raises ConfigError for `openai:` without openai.base_url, and what `locate` raises.
         """
-        found = await self.locate(name)
-        model = self._make(found, context_window, keep_alive)
+        found = await self.locate(name or self._settings.model)
+        if self._kept is not None and found.backend == "embedded":
+            key = (found.path, context_window)
+            model = self._kept.take(key, lambda: self._make(found, context_window, keep_alive))
+        else:
+            model = self._make(found, context_window, keep_alive)
         return Opened(model, found.name, found.backend, found.reason)
 
     async def open_langchain_ollama(self, name: str) -> Opened:
@@ -124,13 +137,14 @@ class Registry:
 
         Raises:
             ModelNotFound: nobody has it; names the most similar one and the command to get it.
-            RetryError: a server that had to be asked does not answer.
+            RetryError: a server that had to be asked does not answer, and no embedded model may
+                stand in for it (`ollama.fallback`).
         """
         if name == "auto":
             return await self._choose()
         backend, rest = split_name(name)
         if backend == "ollama":
-            return Located(backend, rest, reason=await self.reach_ollama())
+            return await self._locate_on_ollama(rest)
         if backend == "openai":
             return Located(backend, rest)
         if backend == "scripted":
@@ -165,7 +179,7 @@ class Registry:
         Raises RetryError when it does not answer.
         """
         from agentctl.core.backends.model_servers import find_ollama
-        from agentctl.core.backends.ollama_server import start_server
+        from agentctl.core.backends.ollama_process import start_server
 
         server = find_ollama(self._settings, self._environ, LOOK_S)
         try:
@@ -173,7 +187,7 @@ class Registry:
         except BackendUnreachable:
             if not (start and self._settings.ollama.start):
                 raise
-            await start_server(server, self._paths.ollama_log, self._environ)
+            await start_server(server, self._paths, self._environ)
             return "started ollama serve"
         return None
 
@@ -184,12 +198,35 @@ class Registry:
             found, known = await self._look_on_ollama(name)
         except BackendUnreachable as error:
             found, absent = None, error
+        except RetryError:
+            found = self._stand_in()
+            if found is None:
+                raise
         if found is None and self._settings.openai.base_url:
             found, names = await self._look_on_openai(name)
             known += names
+        if found is None and absent is not None and name not in self._catalog():
+            found = self._stand_in()
         if found is None:
             raise self.unknown(name, [*known, *self._embedded_names()], name, absent)
         return found
+
+    async def _locate_on_ollama(self, name: str) -> Located:
+        try:
+            return Located("ollama", name, reason=await self.reach_ollama())
+        except RetryError:
+            found = self._stand_in()
+            if found is None:
+                raise
+            return found
+
+    def _stand_in(self) -> Located | None:
+        """The embedded default, where the user lets it answer while Ollama does not."""
+        if not self._settings.ollama.fallback:
+            return None
+        found = self.locate_file(self._settings.embedded.model)
+        reason = f"Ollama does not answer; {self._settings.embedded.model} answers instead"
+        return replace(found, reason=reason) if found else None
 
     async def _look_on_ollama(self, name: str) -> tuple[Located | None, list[str]]:
         """Where the name leads on Ollama, and the names of all its models."""

@@ -218,7 +218,7 @@ class _Run:
         if problem is not None and error is None:
             error, status = problem, "failed"
         if not self._is_started:
-            yield self._started(self._request.model, "", None, None)
+            yield self._started(self._request.model or "", "", None, None)
         yield from rest
         if self._citations.invented:
             numbers = listed(self._citations.invented)

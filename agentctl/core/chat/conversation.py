@@ -26,7 +26,7 @@ class AskRequest:
     prompt: str
     files: tuple[str, ...] = ()
     stdin: bytes | None = None
-    model: str = "auto"
+    model: str | None = None
     system: str | None = None
     knowledge: Literal["auto", "always", "off"] | None = None
     collection: str | None = None

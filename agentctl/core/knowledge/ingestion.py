@@ -10,7 +10,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -85,6 +85,7 @@ class Ingestion:
     Args:
         embedding: opened only when something has to be embedded.
         is_stopped: looked at between files and between calls of the embedder.
+        own: folders that agentctl itself writes to, which are no documents.
         now_ns: nanoseconds since 1970.
     """
 
@@ -98,9 +99,11 @@ class Ingestion:
         *,
         emit: Emit,
         is_stopped: Callable[[], bool],
+        own: Sequence[Path] = (),
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._request = request
+        self._own = own
         self._store = store
         self._embedding = embedding
         self._reader = reader
@@ -121,7 +124,7 @@ class Ingestion:
     def run(self) -> IngestReport:
         """Raises EmbedderChanged, Stopped, and what the embedder and the store raise."""
         started = self._now_ns()
-        candidates = find_candidates(self._request, self._fail)
+        candidates = find_candidates(self._request, self._fail, self._own)
         self._total = len(candidates) + len(self._failed)
         self._emit(IngestStep(status="found", total=self._total))
         self._known = self._store.known_files(self._request.collection)

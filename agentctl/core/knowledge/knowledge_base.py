@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentctl.core.knowledge.library import (
         CollectionEntry,
         DocumentEntry,
+        Embeddings,
         Evaluation,
         IngestReport,
         IngestRequest,
@@ -162,6 +163,23 @@ class KnowledgeBase:
 
         return await run_in_thread(lambda: evaluate(path, mode, collection, self._search))
 
+    async def refresh_index(self) -> None:
+        """Brings the vector index up to date; there is nothing to do where nothing is stored."""
+        if not await self.is_empty():
+            await run_in_thread(self._refresh_index)
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> "Embeddings":
+        """Raises UsageProblem for an embedder that nobody knows, and what it raises."""
+        from agentctl.core.knowledge.library import Embeddings
+
+        name = model or self._settings.knowledge.embedder
+
+        def work() -> "Embeddings":
+            vectors = self._embedder(name).embed_passages(texts)
+            return Embeddings(model=name, vectors=tuple(map(tuple, vectors.tolist())))
+
+        return await run_in_thread(work)
+
     async def close(self) -> None:
         for embedder in self._embedders.values():
             await run_in_thread(embedder.close)
@@ -199,6 +217,7 @@ class KnowledgeBase:
                 Limits(knowledge.file_bytes, self._settings.timeouts.idle),
                 emit=emit,
                 is_stopped=stopped.is_set,
+                own=(self._paths.data, self._paths.cache, self._paths.state),
             )
             report = ingestion.run()
         if report.added or report.updated or report.removed:

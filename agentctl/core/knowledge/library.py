@@ -191,3 +191,11 @@ class Evaluation:
     mrr: float
     p50_ms: float
     p95_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """`vectors` are `(n, dim)` float32, each of length 1, in the order of the texts."""
+
+    model: str
+    vectors: tuple[tuple[float, ...], ...]

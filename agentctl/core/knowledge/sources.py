@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +43,17 @@ class Content:
 
 
 def find_candidates(
-    request: IngestRequest, failed: Callable[[str, AgentctlError], None]
+    request: IngestRequest,
+    failed: Callable[[str, AgentctlError], None],
+    own: Sequence[Path] = (),
 ) -> list[Candidate]:
-    """Everything the request names, each once, in order; what is not there goes to `failed`."""
+    """Everything the request names, each once, in order; what is not there goes to `failed`.
+
+    What is found in agentctl's `own` folders is left out, unless the request names a place there.
+    """
     found: dict[str, Candidate] = {}
     for source in request.sources:
-        for candidate in _below(source, request, failed):
+        for candidate in _below(source, request, failed, own):
             found.setdefault(candidate.path, candidate)
     if request.stdin is not None:
         title = well_formed(request.title or "")
@@ -114,7 +119,10 @@ def _spec(globs: tuple[str, ...]) -> "GitIgnoreSpec | None":
 
 
 def _below(
-    source: str, request: IngestRequest, failed: Callable[[str, AgentctlError], None]
+    source: str,
+    request: IngestRequest,
+    failed: Callable[[str, AgentctlError], None],
+    own: Sequence[Path],
 ) -> Iterator[Candidate]:
     if source.startswith(URL_SCHEMES):
         yield Candidate(well_formed(source))
@@ -136,7 +144,10 @@ def _below(
         failed(storable_path(folder), problem)
 
     is_selected = selects(request)
+    left_out = [str(each) for each in own if not is_below(source, str(each))]
     for file in walk(path, unreadable):
+        if any(is_below(str(file), each) for each in left_out):
+            continue
         if is_selected(file.relative_to(path).as_posix()):
             yield Candidate(storable_path(str(file)), file, is_named=False)
 

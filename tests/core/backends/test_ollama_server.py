@@ -1,16 +1,7 @@
-"""What an Ollama server is asked apart from chatting, where it is looked for, how it is started."""
+"""What an Ollama server is asked apart from chatting, and where it is looked for."""
 
 import asyncio
-import os
-import shlex
-import signal
-import socket
-import stat
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -21,19 +12,15 @@ from agentctl.core.backends.ollama_server import (
     OllamaServer,
     default_host,
     is_cloud_name,
-    start_server,
 )
 from agentctl.core.backends.progress import PullProgress
 from agentctl.core.backends.transport import Endpoint
 from agentctl.core.errors import (
     BackendFailed,
-    BackendUnreachable,
     DownloadFailed,
     ModelNotFound,
 )
 from tests.support.ollama_server import PULL, ScriptedModel, ScriptedOllama
-
-ROOT = Path(__file__).parents[3]
 
 
 def server_at(url: str) -> OllamaServer:
@@ -204,119 +191,3 @@ def test_a_pull_that_ends_early_has_failed_and_can_be_resumed() -> None:
     with ScriptedOllama(pull=PULL[:3]) as server, pytest.raises(DownloadFailed) as caught:
         pull(server)
     assert caught.value.hint == "it resumes where it stopped: agentctl models pull qwen3:4b"
-
-
-# How it is started
-
-needs_a_shell = pytest.mark.skipif(sys.platform == "win32", reason="the fake is a shell script")
-
-
-@contextmanager
-def fake_ollama(folder: Path, script: str) -> Iterator[dict[str, str]]:
-    """An environment in which `ollama` is a shell script, ended at the end with its children."""
-    program = folder / "ollama"
-    program.write_text(f"#!/bin/sh\necho $$ > {folder}/pid\n{script}\n")
-    program.chmod(0o755)
-    try:
-        yield {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    finally:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-@needs_a_shell
-def test_a_started_server_answers_where_it_was_looked_for(tmp_path: Path) -> None:
-    server = server_at(f"http://127.0.0.1:{free_port()}")
-    log = tmp_path / "state" / "ollama.log"
-    serve = (
-        f'echo "$@" on $OLLAMA_HOST\n'
-        f"exec {shlex.quote(sys.executable)} -m tests.support.ollama_server"
-        f" --port ${{OLLAMA_HOST##*:}}"
-    )
-    with fake_ollama(tmp_path, serve) as environ:
-        asyncio.run(start_server(server, log, environ))
-        assert asyncio.run(server.version())
-        assert log.read_text().startswith(f"serve on {server.endpoint.address}\n")
-        assert stat.S_IMODE(log.stat().st_mode) == 0o600
-
-
-@needs_a_shell
-def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
-    server = server_at(f"http://127.0.0.1:{free_port()}")
-    log = tmp_path / "ollama.log"
-    with (
-        fake_ollama(tmp_path, "echo no memory; exit 3") as environ,
-        pytest.raises(BackendUnreachable, match="ended with code 3") as caught,
-    ):
-        asyncio.run(start_server(server, log, environ))
-    assert str(log) in caught.value.hint
-    assert log.read_text() == "no memory\n"
-
-
-@needs_a_shell
-def test_a_program_that_does_not_run_is_told(tmp_path: Path) -> None:
-    program = tmp_path / "ollama"
-    program.write_text("#!/no/such/interpreter\n")
-    program.chmod(0o755)
-    server = server_at("http://127.0.0.1:1")
-    with pytest.raises(BackendUnreachable, match="does not start"):
-        asyncio.run(start_server(server, tmp_path / "log", {"PATH": str(tmp_path)}))
-
-
-@needs_a_shell
-def test_a_server_that_never_answers_is_told(tmp_path: Path) -> None:
-    server = server_at(f"http://127.0.0.1:{free_port()}")
-    with (
-        fake_ollama(tmp_path, "sleep 1000") as environ,
-        pytest.raises(BackendUnreachable, match=r"did not answer within 0\.2 s"),
-    ):
-        asyncio.run(start_server(server, tmp_path / "log", environ, deadline_s=0.2))
-
-
-@needs_a_shell
-def test_a_start_that_is_given_up_ends_the_server_with_its_children(tmp_path: Path) -> None:
-    server = server_at(f"http://127.0.0.1:{free_port()}")
-    alive = tmp_path / "alive"
-    os.mkfifo(alive)
-
-    async def start_and_cancel(environ: dict[str, str]) -> IO[bytes]:
-        held: asyncio.Future[IO[bytes]] = asyncio.get_running_loop().create_future()
-
-        async def pause(_: float) -> None:
-            held.set_result(await asyncio.to_thread(alive.open, "rb"))
-            await asyncio.Event().wait()
-
-        start = asyncio.create_task(
-            start_server(server, tmp_path / "log", environ, sleep=pause, deadline_s=100)
-        )
-        await held
-        start.cancel()
-        with suppress(asyncio.CancelledError):
-            await start
-        return held.result()
-
-    with (
-        fake_ollama(tmp_path, f"exec 3> {alive}; sleep 1000 & wait") as environ,
-        asyncio.run(start_and_cancel(environ)) as held_open,
-    ):
-        # The end comes when both the shell and its child are gone.
-        assert held_open.read() == b""
-
-
-def test_without_ollama_on_the_path_nothing_is_started(tmp_path: Path) -> None:
-    server = server_at("http://127.0.0.1:1")
-    with pytest.raises(BackendUnreachable, match="not installed"):
-        asyncio.run(start_server(server, tmp_path / "log", {"PATH": str(tmp_path)}))
-    assert not (tmp_path / "log").exists()
-
-
-def test_a_server_on_another_machine_is_not_started(tmp_path: Path) -> None:
-    with pytest.raises(BackendUnreachable, match="http://gpu:11434"):
-        asyncio.run(start_server(server_at("http://gpu:11434"), tmp_path / "log", {}))

@@ -268,6 +268,54 @@ def test_ollama_is_started_when_one_of_its_models_is_named(paths: Paths, tmp_pat
     assert found == Located("ollama", "scripted:1b", reason="started ollama serve")
 
 
+# The embedded engine in its place
+
+
+@pytest.mark.parametrize("name", ["ollama:qwen3:4b", "qwen3:4b", "llama3.2"])
+def test_the_embedded_engine_answers_for_a_silent_ollama_where_it_may(
+    paths: Paths, name: str
+) -> None:
+    path = install(paths)
+
+    found = locate(registry(paths, AGENTCTL_OLLAMA_FALLBACK="true"), name)
+
+    reason = "Ollama does not answer; smollm2-135m answers instead"
+    assert found == Located("embedded", "smollm2-135m", path, reason)
+
+
+def test_the_embedded_engine_answers_for_an_ollama_that_hangs(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(paths)
+    monkeypatch.setattr("agentctl.core.backends.registry.LOOK_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        mine = registry(paths, url, AGENTCTL_OLLAMA_FALLBACK="true")
+
+        assert locate(mine, "ollama:qwen3:4b").backend == "embedded"
+        assert locate(mine, "qwen3:4b").backend == "embedded"
+
+
+def test_no_other_model_answers_unless_the_user_said_so(paths: Paths) -> None:
+    install(paths)
+
+    with pytest.raises(BackendUnreachable):
+        locate(registry(paths), "ollama:qwen3:4b")
+
+
+def test_a_stand_in_must_be_installed(paths: Paths) -> None:
+    with pytest.raises(BackendUnreachable):
+        locate(registry(paths, AGENTCTL_OLLAMA_FALLBACK="true"), "ollama:qwen3:4b")
+
+
+def test_ollama_answers_itself_while_it_can(paths: Paths, ollama: ScriptedOllama) -> None:
+    install(paths)
+
+    found = locate(registry(paths, ollama.url, AGENTCTL_OLLAMA_FALLBACK="true"), "qwen3:4b")
+
+    assert found == Located("ollama", "qwen3:4b")
+
+
 # Names that nobody has
 
 

@@ -1,0 +1,1 @@
+"""What runs with no user present: schedules, watched folders, measuring, mending."""

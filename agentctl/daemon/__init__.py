@@ -1,0 +1,1 @@
+"""The host of all that, and the Workspace over HTTP."""

@@ -1,0 +1,173 @@
+"""The Workspace of a running daemon, over HTTP: each verb is one call."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from agentctl.core.backends.transport import Endpoint, StatusError, fetch_json, stream_lines
+from agentctl.core.errors import (
+    AgentctlError,
+    AnswerInterrupted,
+    BackendBusy,
+    BackendFailed,
+    BackendUnreachable,
+    RetryError,
+)
+from agentctl.core.events import ErrorRaised, Event, RunFinished, RunStarted, TextArrived
+from agentctl.core.workspace import Workspace
+from agentctl.daemon.process import DaemonAddress
+from agentctl.daemon.wire import KEEP_ALIVE_S, Value, Verb, find_verb, read_error
+
+if TYPE_CHECKING:
+    from agentctl.daemon.hub import DaemonState
+
+_CONNECT_S = 2.0
+# The daemon says every few seconds that it is still at it.
+_SILENCE_S = 12 * KEEP_ALIVE_S
+_GLANCE_S = 5.0
+_HINT = "start it again: agentctl daemon restart"
+_TOO_MANY_REQUESTS = 429
+
+
+def daemon_endpoint(address: DaemonAddress, silence_s: float = _SILENCE_S) -> Endpoint:
+    return Endpoint(
+        base_url=address.url,
+        connect_s=_CONNECT_S,
+        first_byte_s=silence_s,
+        idle_s=silence_s,
+        headers={"Authorization": f"Bearer {address.token}"},
+        hint=_HINT,
+    )
+
+
+def remote_workspace(endpoint: Endpoint) -> Workspace:
+    """Its verbs are the Protocol's, whose annotations say how they travel: none is missing."""
+    return cast(Workspace, _RemoteWorkspace(endpoint))
+
+
+class _RemoteWorkspace:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def __getattr__(self, name: str) -> Value:
+        verb = find_verb(name)
+        if verb is None:
+            raise AttributeError(name)
+        if verb.name == "ask":
+            return self._ask
+        return partial(self._stream if verb.streams else self._call, verb)
+
+    async def close(self) -> None:
+        """There is nothing to close: each call has a connection of its own."""
+
+    async def _call(self, verb: Verb, *positional: Value, **named: Value) -> Value:
+        async with aclosing(self._stream(verb, *positional, **named)) as items:
+            return await anext(items)
+
+    async def _ask(self, *positional: Value, **named: Value) -> AsyncGenerator[Event, None]:
+        """An answer whose daemon is lost ends as every failed one does: with events."""
+        verb = find_verb("ask")
+        if verb is None:
+            raise AttributeError("ask")
+        run_id, has_ended, time = "", False, datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = ""
+        try:
+            async with aclosing(self._stream(verb, *positional, **named)) as events:
+                async for event in events:
+                    run_id, time = event.run_id, event.time
+                    has_ended = isinstance(event, RunFinished)
+                    text += event.text if isinstance(event, TextArrived) else ""
+                    yield event
+        except AgentctlError as error:
+            if not run_id:
+                yield RunStarted(run_id=run_id, time=time, model="", backend="")
+            yield ErrorRaised(
+                run_id=run_id,
+                time=time,
+                code=error.slug,
+                message=error.message,
+                hint=error.hint,
+                exit_code=error.exit_code,
+            )
+            yield RunFinished(run_id=run_id, time=time, status="failed", answer=text)
+
+    async def _stream(
+        self, verb: Verb, *positional: Value, **named: Value
+    ) -> AsyncGenerator[Value, None]:
+        """What the verb returns or yields.
+
+        When the reading task is cancelled, the work is cancelled there, what still comes of it is
+        passed on, and only then CancelledError raised: as the verb itself does it.
+        """
+        call = secrets.token_hex(8)
+        path = f"/workspace/{verb.name}?call={call}"
+        cancelled: asyncio.CancelledError | None = None
+        lines = stream_lines(self._endpoint, "POST", path, verb.bind(*positional, **named))
+        async with aclosing(lines):
+            while True:
+                reading = asyncio.ensure_future(_next_line(lines))
+                try:
+                    line = await asyncio.shield(reading)
+                except asyncio.CancelledError as error:
+                    if cancelled is not None:
+                        reading.cancel()
+                        raise
+                    cancelled = error
+                    with suppress(AgentctlError, StatusError):
+                        await fetch_json(self._endpoint, "POST", f"/calls/{call}/cancel", {})
+                    line = await reading
+                told = msgspec.json.decode(line)
+                if "error" in told and cancelled is None:
+                    raise read_error(told["error"])
+                if "item" not in told:
+                    break
+                yield verb.decode_item(told["item"])
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _next_line(lines: AsyncGenerator[bytes, None]) -> bytes:
+    """The next line that says something."""
+    try:
+        async for line in lines:
+            if line:
+                return line
+    except StatusError as error:
+        raise _translate(error) from None
+    raise AnswerInterrupted("the daemon broke off its answer", _HINT)
+
+
+def _translate(error: StatusError) -> AgentctlError:
+    try:
+        fields = msgspec.json.decode(error.body, type=dict[str, dict[str, str]])["error"]
+    except (msgspec.DecodeError, KeyError):
+        return BackendFailed(f"the daemon answered with HTTP {error.status}", _HINT)
+    if error.status == _TOO_MANY_REQUESTS:
+        return BackendBusy(fields["message"], fields["hint"])
+    return read_error(fields)
+
+
+async def fetch_state(address: DaemonAddress) -> "DaemonState":
+    """How the daemon is. Raises RetryError when it does not hear."""
+    from agentctl.daemon.hub import DaemonState
+
+    endpoint = daemon_endpoint(address, _GLANCE_S)
+    try:
+        return msgspec.convert(await fetch_json(endpoint, "GET", "/health"), DaemonState)
+    except StatusError as error:
+        raise _translate(error) from None
+
+
+async def is_answering(endpoint: Endpoint) -> bool:
+    """Whether the daemon is there, and this user's."""
+    try:
+        await fetch_json(endpoint, "GET", "/health")
+    except (RetryError, BackendUnreachable, StatusError):
+        return False
+    return True
