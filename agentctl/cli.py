@@ -32,6 +32,7 @@ COMMANDS = {
     "tasks": "Do things on a schedule: list, add, show, run, pause, resume, remove, history.",
     "daemon": "Schedules, watched folders and recovery in the background: start, stop, …",
     "serve": "Serve the HTTP API at a fixed address, for other programs.",
+    "mcp": "Offer search, ask, ingest, tasks and status to other programs by MCP.",
     "monitor": "What the machine and the models do: live charts, or --once.",
     "models": "The models that answer: list, pull, remove, show, use.",
     "sessions": "Past conversations: list, show, search, export, remove, fork.",

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -142,8 +142,10 @@ class LocalWorkspace:
         from agentctl.core.agents.run_store import RunStore
         from agentctl.core.agents.runner import AgentRunner
         from agentctl.core.agents.toolbox import Toolbox
+        from agentctl.core.automation.task_requests import schedule_task
 
-        toolbox = Toolbox(self._settings.agents, self._paths, self._environ, self.search)
+        schedule = partial(schedule_task, self.add_task)
+        toolbox = Toolbox(self._settings.agents, self._paths, self._environ, self.search, schedule)
         models = Models(self._registry, self._settings.model)
         return AgentRunner(self._paths, RunStore(self._database), toolbox, models)
 

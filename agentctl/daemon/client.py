@@ -2,11 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
@@ -22,10 +22,12 @@ from agentctl.core.errors import (
 from agentctl.core.events import ErrorRaised, Event, RunFinished, RunStarted, TextArrived
 from agentctl.core.workspace import Workspace
 from agentctl.daemon.process import DaemonAddress
-from agentctl.daemon.wire import KEEP_ALIVE_S, Value, Verb, find_verb, read_error
+from agentctl.daemon.wire import END, KEEP_ALIVE_S, Value, Verb, find_verb, read_error
 
 if TYPE_CHECKING:
     from agentctl.daemon.hub import DaemonState
+
+Events: TypeAlias = AsyncGenerator[Event, None]
 
 _CONNECT_S = 2.0
 # The daemon says every few seconds that it is still at it.
@@ -60,7 +62,7 @@ class _RemoteWorkspace:
         if verb is None:
             raise AttributeError(name)
         if verb.name == "ask":
-            return self._ask
+            return partial(self._ask, verb)
         return partial(self._stream if verb.streams else self._call, verb)
 
     async def close(self) -> None:
@@ -68,34 +70,24 @@ class _RemoteWorkspace:
 
     async def _call(self, verb: Verb, *positional: Value, **named: Value) -> Value:
         async with aclosing(self._stream(verb, *positional, **named)) as items:
-            return await anext(items)
+            async for item in items:
+                return item
+        raise AnswerInterrupted("the daemon answered nothing", _HINT)
 
-    async def _ask(self, *positional: Value, **named: Value) -> AsyncGenerator[Event, None]:
+    async def _ask(self, verb: Verb, *positional: Value, **named: Value) -> Events:
         """An answer whose daemon is lost ends as every failed one does: with events."""
-        verb = find_verb("ask")
-        if verb is None:
-            raise AttributeError("ask")
-        run_id, has_ended, time = "", False, datetime.now(UTC).isoformat(timespec="milliseconds")
-        text = ""
+        last, text, problem = None, "", None
         try:
             async with aclosing(self._stream(verb, *positional, **named)) as events:
                 async for event in events:
-                    run_id, time = event.run_id, event.time
-                    has_ended = isinstance(event, RunFinished)
+                    last = event
                     text += event.text if isinstance(event, TextArrived) else ""
                     yield event
         except AgentctlError as error:
-            if not run_id:
-                yield RunStarted(run_id=run_id, time=time, model="", backend="")
-            yield ErrorRaised(
-                run_id=run_id,
-                time=time,
-                code=error.slug,
-                message=error.message,
-                hint=error.hint,
-                exit_code=error.exit_code,
-            )
-            yield RunFinished(run_id=run_id, time=time, status="failed", answer=text)
+            problem = error
+        if problem is not None and not isinstance(last, RunFinished):
+            for event in _failed(problem, last, text):
+                yield event
 
     async def _stream(
         self, verb: Verb, *positional: Value, **named: Value
@@ -108,6 +100,7 @@ class _RemoteWorkspace:
         call = secrets.token_hex(8)
         path = f"/workspace/{verb.name}?call={call}"
         cancelled: asyncio.CancelledError | None = None
+        item: Value = None
         lines = stream_lines(self._endpoint, "POST", path, verb.bind(*positional, **named))
         async with aclosing(lines):
             while True:
@@ -119,17 +112,48 @@ class _RemoteWorkspace:
                         reading.cancel()
                         raise
                     cancelled = error
-                    with suppress(AgentctlError, StatusError):
-                        await fetch_json(self._endpoint, "POST", f"/calls/{call}/cancel", {})
-                    line = await reading
+                    line = await self._cancel(call, reading)
                 told = msgspec.json.decode(line)
-                if "error" in told and cancelled is None:
-                    raise read_error(told["error"])
                 if "item" not in told:
                     break
-                yield verb.decode_item(told["item"])
+                item = verb.decode_item(told["item"])
+                yield item
         if cancelled is not None:
             raise cancelled
+        if "error" in told:
+            raise read_error(told["error"])
+        # A run that was cancelled from elsewhere has told its end itself.
+        if "cancelled" in told and not isinstance(item, RunFinished):
+            raise AnswerInterrupted("the daemon was stopped before the work was done", _HINT)
+
+    async def _cancel(self, call: str, reading: "asyncio.Future[bytes]") -> bytes:
+        """The next line that still comes; the end, when the daemon is lost."""
+        try:
+            await fetch_json(self._endpoint, "POST", f"/calls/{call}/cancel", {})
+            return await reading
+        except (AgentctlError, StatusError):
+            reading.cancel()
+            return END
+        except asyncio.CancelledError:
+            reading.cancel()
+            raise
+
+
+def _failed(error: AgentctlError, last: Event | None, text: str) -> Iterator[Event]:
+    """The end of an answer whose `last` event was not the one that ends it."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    run_id, time = (last.run_id, last.time) if last is not None else ("", now)
+    if last is None:
+        yield RunStarted(run_id=run_id, time=time, model="", backend="")
+    yield ErrorRaised(
+        run_id=run_id,
+        time=time,
+        code=error.slug,
+        message=error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+    yield RunFinished(run_id=run_id, time=time, status="failed", answer=text)
 
 
 async def _next_line(lines: AsyncGenerator[bytes, None]) -> bytes:

@@ -22,7 +22,9 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 MOST_BYTES = 128_000_000
 """Bytes that a request's body may have: the largest document, as base64."""
 
-_BODY_S = 30.0
+BODY_S = 60.0
+"""Seconds in which the whole of a body must have come."""
+
 # What may be seen without the token: that there is a daemon, and how its API looks.
 _OPEN = {"/health", "/docs", "/openapi.json"}
 
@@ -59,7 +61,7 @@ class _Refusal:
 
 
 class Guard:
-    """Lets through what `app` may see. `hosts` are the exact values of `Host`, lower case."""
+    """Lets through what `app` may see. `hosts` are the exact values of `Host`."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Guard:
         *,
         scheme: str = "http",
         most_bytes: int = MOST_BYTES,
+        body_s: float = BODY_S,
         rate: Rate | None = None,
         refused: Rate | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class Guard:
         self._hosts = hosts
         self._origins = {f"{scheme}://{host}" for host in hosts}
         self._most_bytes = most_bytes
+        self._body_s = body_s
         self._rate = rate or Rate(per_second=500, burst=1000)
         # Guessing a token of 256 bits is hopeless; trying to is still no use of this machine.
         self._refused = refused or Rate(per_second=5, burst=50)
@@ -88,7 +92,7 @@ class Guard:
         headers = {name.lower(): value for name, value in scope["headers"]}
         refusal = self._refuse(scope, headers)
         if refusal is None:
-            await self._app(scope, _timely(receive), send)
+            await self._app(scope, _timely(receive, self._body_s), send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4000 + refusal.status})
         else:
@@ -97,12 +101,12 @@ class Guard:
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
         if not self._rate.take():
             return _Refusal(429, "backend-busy", "too many requests", "wait a second")
-        if headers.get(b"host", b"").decode("latin-1").lower() not in self._hosts:
+        if headers.get(b"host", b"").decode("latin-1") not in self._hosts:
             return _Refusal(
                 421, "forbidden", "that is not this daemon's address", "see daemon.json"
             )
         origin = headers.get(b"origin")
-        if origin is not None and origin.decode("latin-1").lower() not in self._origins:
+        if origin is not None and origin.decode("latin-1") not in self._origins:
             return _Refusal(403, "forbidden", "no web page may talk to the daemon", "use a program")
         is_known = self._is_token(headers.get(b"authorization", b""))
         scope.setdefault("state", {})["is_known"] = is_known
@@ -136,8 +140,9 @@ class Guard:
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
 
 
-def _timely(receive: Receive) -> Receive:
-    """A body that does not come within `_BODY_S` seconds ends the request."""
+def _timely(receive: Receive, body_s: float) -> Receive:
+    """A body that has not come within `body_s` seconds ends the request."""
+    until = asyncio.get_running_loop().time() + body_s
     is_body_read = False
 
     async def timely() -> MutableMapping[str, Any]:
@@ -145,7 +150,7 @@ def _timely(receive: Receive) -> Receive:
         if is_body_read:
             return await receive()
         try:
-            async with asyncio.timeout(_BODY_S):
+            async with asyncio.timeout_at(until):
                 message = await receive()
         except TimeoutError:
             return {"type": "http.disconnect"}

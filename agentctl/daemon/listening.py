@@ -84,7 +84,8 @@ def listen(place: Place) -> Listening:
     tcp.setblocking(False)
     port = int(tcp.getsockname()[1])
     unix = _listen_unix(place.socket) if place.certificate is None else None
-    reached = place.host if place.host not in ("0.0.0.0", "::") else _loopback(place.host)  # noqa: S104
+    is_any = place.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    reached = _loopback(place.host) if is_any else place.host.lower()
     shown = f"[{reached}]" if ":" in reached else reached
     return Listening(
         sockets=(tcp,) if unix is None else (tcp, unix),

@@ -183,7 +183,8 @@ def systemd_unit(program: Program) -> str:
     It has no sandbox around it: the daemon makes one (bubblewrap) for what models write, and that
     needs user namespaces and set-user-id programs, which most of systemd's options take away.
     """
-    # The colon: systemd is not to look for variables in the words.
+    # The colon: systemd is not to look for variables in the words. It refuses programs with
+    # quotes in their paths, which `env` starts.
     words = " ".join(map(_systemd_word, program.command))
     variables = [
         f"Environment={_systemd_word(f'{name}={value}')}"
@@ -197,7 +198,7 @@ def systemd_unit(program: Program) -> str:
             "StartLimitBurst=10",
             "",
             "[Service]",
-            f"ExecStart=:{words}",
+            f"ExecStart=:/usr/bin/env {words}",
             *variables,
             "WorkingDirectory=~",
             "Restart=on-failure",

@@ -102,6 +102,10 @@ def _make_server(host: "Host", listening: Listening, place: Place, token: str) -
         def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]  # as good
             return nullcontext()
 
+        async def main_loop(self) -> None:
+            """Sleeps until the end: uvicorn's own looks ten times a second whether to stop."""
+            await host.stopping.wait()
+
     return Server(
         uvicorn.Config(
             create_app(host, host.calls, token, listening.hosts, place.scheme),
@@ -109,6 +113,7 @@ def _make_server(host: "Host", listening: Listening, place: Place, token: str) -
             access_log=False,
             lifespan="off",
             server_header=False,
+            date_header=False,
             timeout_keep_alive=_IDLE_S,
             timeout_graceful_shutdown=int(_ENDING_S),
             h11_max_incomplete_event_size=_HEAD_BYTES,

@@ -3,8 +3,8 @@
 A call is `POST /workspace/VERB` with one object of arguments. The answer is one JSON object a line
 (NDJSON): `{"item": …}` for each thing that the verb returns or yields, then `{"end": true}`,
 `{"cancelled": true}` or `{"error": {code, message, hint}}`. An empty line only says that the work
-goes on. An item of a union stands under the name of its class: `{"IngestStep": {…}}`. What a verb takes and gives is
-read from the Workspace's own annotations: there is no second list of verbs.
+goes on. An item of a union stands under the name of its class: `{"IngestStep": {…}}`. What a verb
+takes and gives is read from the Workspace's own annotations: there is no second list of verbs.
 """
 
 import dataclasses

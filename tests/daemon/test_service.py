@@ -39,7 +39,7 @@ StartLimitIntervalSec=300
 StartLimitBurst=10
 
 [Service]
-ExecStart=:"/opt/venv/bin/python" "-m" "agentctl" "daemon" "run" "--plain"
+ExecStart=:/usr/bin/env "/opt/venv/bin/python" "-m" "agentctl" "daemon" "run" "--plain"
 Environment="AGENTCTL_HOME=/home/a b/100%%"
 WorkingDirectory=~
 Restart=on-failure
@@ -98,7 +98,7 @@ def test_a_unit_is_what_it_was() -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
 def test_systemd_accepts_a_unit_with_awkward_paths(tmp_path: Path) -> None:
-    python = tmp_path / "my tools" / "100% mine's $HOME" / "python"
+    python = tmp_path / "my tools" / '100% "mine" \\ it\'s $HOME' / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     unit = tmp_path / "agentctl.service"

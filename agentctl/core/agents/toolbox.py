@@ -15,6 +15,7 @@ from agentctl.core.agents.run_store import RunRow
 from agentctl.core.agents.sandbox.sandbox import Sandbox, SandboxLimits
 from agentctl.core.agents.tools.base import Tool, Workplace
 from agentctl.core.agents.tools.code import RunPython
+from agentctl.core.agents.tools.schedule import Schedule
 from agentctl.core.config import Agents
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
 from agentctl.core.paths import Paths, make_private
@@ -34,15 +35,21 @@ class Kit:
 
 
 class Toolbox:
-    """Makes the tools of runs. `search` asks the knowledge base."""
+    """Makes the tools of runs. `search` asks the knowledge base, `schedule` adds a task."""
 
     def __init__(
-        self, settings: Agents, paths: Paths, environ: Mapping[str, str], search: Search
+        self,
+        settings: Agents,
+        paths: Paths,
+        environ: Mapping[str, str],
+        search: Search,
+        schedule: Schedule,
     ) -> None:
         self._settings = settings
         self._paths = paths
         self._environ = environ
         self._search = search
+        self._schedule = schedule
 
     def place(self, run: RunRow, *, may_write: bool) -> Workplace:
         """Where a run works; its scratch folder is made."""
@@ -110,6 +117,7 @@ class Toolbox:
         from agentctl.core.agents.tools.knowledge import KnowledgeSearch
         from agentctl.core.agents.tools.machine import Now, ReadLog, SystemStatus
         from agentctl.core.agents.tools.person import AskUser
+        from agentctl.core.agents.tools.schedule import ScheduleTask
         from agentctl.core.agents.tools.search_files import SearchFiles
         from agentctl.core.agents.tools.shell import RunShell
         from agentctl.core.agents.tools.web import FetchUrl
@@ -126,6 +134,7 @@ class Toolbox:
             SystemStatus(),
             ReadLog(self._paths.log),
             AskUser(),
+            ScheduleTask(self._schedule),
         ]
         return [*tools, FetchUrl(characters=result_chars)] if self._settings.fetch_url else tools
 
