@@ -1,6 +1,6 @@
 """The documentation is true: all there is stands in it, and its examples run as they are shown.
 
-The examples are the ```console blocks of the user guide. Those below one `##` heading run in
+The examples are the ```console blocks of the user guide and of the daemon's. Those below one `##` heading run in
 order, in a home and a folder of their own, with a scripted Ollama that gives the replies named in
 `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any lines; a command
 without output below it may say anything.
@@ -38,6 +38,7 @@ from tests.test_house import FILES, PACKAGES, ROOMS, ROOT, module_name, room
 README = ROOT / "README.md"
 CHANGES = ROOT / "CHANGELOG.md"
 GUIDE = ROOT / "docs" / "user-guide.md"
+DAEMON = ROOT / "docs" / "daemon.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 DEVELOPER = ROOT / "docs" / "developer-guide.md"
 DOCUMENTS = [README, CHANGES, *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +56,11 @@ _EXIT = re.compile(r"\s+# exits with (\d+)$")
 
 def read(document: Path) -> str:
     return document.read_text(encoding="utf-8")
+
+
+def guides() -> str:
+    """What a user reads of commands."""
+    return f"{read(GUIDE)}\n{read(DAEMON)}"
 
 
 def code_blocks(text: str, kind: str) -> list[str]:
@@ -104,7 +110,7 @@ def test_every_command_has_an_example_in_its_help(path: str) -> None:
 
 @pytest.mark.parametrize("path", LEAVES)
 def test_every_command_stands_in_the_user_guide(path: str) -> None:
-    assert re.search(rf"agentctl {path}\b", read(GUIDE))
+    assert re.search(rf"agentctl {path}\b", guides())
 
 
 @pytest.mark.parametrize("path", LEAVES)
@@ -113,7 +119,7 @@ def test_every_option_has_help_and_stands_in_the_user_guide(path: str) -> None:
         if isinstance(option, TyperOption):
             assert option.help, option.name
             for name in option.opts:
-                assert re.search(rf"(?<![\w-]){name}(?![\w-])", read(GUIDE)), name
+                assert re.search(rf"(?<![\w-]){name}(?![\w-])", guides()), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -240,7 +246,7 @@ class Section:
 
 def read_sections() -> dict[str, Section]:
     sections = {}
-    for part in re.split(r"^## ", protect_code(read(GUIDE)), flags=re.M)[1:]:
+    for part in re.split(r"^## ", protect_code(guides()), flags=re.M)[1:]:
         text = part.replace("\0", "")
         replies = re.search(r"<!-- replies: (\[.*?\]) -->", text, re.S)
         examples = [*chain.from_iterable(map(read_examples, code_blocks(text, "console")))]

@@ -65,6 +65,8 @@ def show(ctx: typer.Context, session: Reference = "latest") -> None:
     if output.form == "json":
         output.data({"session": found, "messages": [message_data(m) for m in messages]})
         return
+    if found.summary:
+        output.note(f"in short: {found.summary}\n")
     for message in messages:
         _show_message(output, message)
 

@@ -376,6 +376,12 @@ class LocalWorkspace:
     ) -> Session:
         return self._sessions.find(self._sessions.fork(reference, name, last_message))
 
+    async def summarise_sessions(self) -> int:
+        """Writes summaries of long conversations; how many."""
+        from agentctl.core.chat.summaries import summarise
+
+        return await summarise(self._database, self._sessions, self.chat)
+
     async def refresh_index(self) -> None:
         """Brings the vector index up to date, for the next search to find it so."""
         await self._knowledge.refresh_index()

@@ -273,6 +273,13 @@ def _create_automation(database: "Database") -> None:
     journal.create_index(["time"])
 
 
+def _add_summaries(database: "Database") -> None:
+    sessions = database.table("sessions")
+    sessions.add_column("summary", str)
+    # The id of the last message that it tells of.
+    sessions.add_column("summarised", int)
+
+
 MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
     _create_sessions,
     _create_knowledge,
@@ -281,4 +288,5 @@ MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
     _create_pending_vectors,
     _create_tasks,
     _create_automation,
+    _add_summaries,
 )

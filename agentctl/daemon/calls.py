@@ -34,7 +34,8 @@ class Calls:
     A cancelled run still tells and stores its end: so `drain` waits for those at the stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_alive_s: float = KEEP_ALIVE_S) -> None:
+        self._keep_alive_s = keep_alive_s
         self._under_way: dict[str, _Work] = {}
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Calls:
         try:
             while not work.has_ended:
                 try:
-                    item = await work.next(KEEP_ALIVE_S)
+                    item = await work.next(self._keep_alive_s)
                     line = _LINES[item] if isinstance(item, Mark) else encode(item)
                 except AgentctlError as error:
                     line = encode_error(error)

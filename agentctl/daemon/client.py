@@ -109,7 +109,7 @@ class _RemoteWorkspace:
                     line = await asyncio.shield(reading)
                 except asyncio.CancelledError as error:
                     if cancelled is not None:
-                        reading.cancel()
+                        await _give_up(reading)
                         raise
                     cancelled = error
                     line = await self._cancel(call, reading)
@@ -132,11 +132,9 @@ class _RemoteWorkspace:
             await fetch_json(self._endpoint, "POST", f"/calls/{call}/cancel", {})
             return await reading
         except (AgentctlError, StatusError):
-            reading.cancel()
             return END
-        except asyncio.CancelledError:
-            reading.cancel()
-            raise
+        finally:
+            await _give_up(reading)
 
 
 def _failed(error: AgentctlError, last: Event | None, text: str) -> Iterator[Event]:
@@ -154,6 +152,12 @@ def _failed(error: AgentctlError, last: Event | None, text: str) -> Iterator[Eve
         exit_code=error.exit_code,
     )
     yield RunFinished(run_id=run_id, time=time, status="failed", answer=text)
+
+
+async def _give_up(reading: "asyncio.Future[bytes]") -> None:
+    """Nothing else may close the lines while they are read."""
+    reading.cancel()
+    await asyncio.wait({reading})
 
 
 async def _next_line(lines: AsyncGenerator[bytes, None]) -> bytes:

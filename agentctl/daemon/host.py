@@ -130,7 +130,7 @@ class Host:
     def state(self) -> DaemonState:
         backend = self.supervisor.state
         problems = list(self.problems)
-        if backend.detail:
+        if backend.status == "degraded":
             problems.append(f"{backend.detail}; {backend.fix}")
         problems += [f"{job.name} fails: {job.last_error}" for job in self._failing()]
         return DaemonState(
@@ -234,7 +234,7 @@ class Host:
         self.journal.write(
             "warning",
             "daemon",
-            f"the daemon had ended without being stopped; it was last seen at {max(alive)[:16]}Z",
+            f"the daemon had ended without being stopped; it was last seen at {_minute(max(alive))}",
             {"event": "crashed"},
         )
 
@@ -246,6 +246,10 @@ class Host:
 
     def _failing(self) -> list[JobState]:
         return [job for job in self.scheduler.jobs() if job.last_error is not None]
+
+
+def _minute(time: str) -> str:
+    return f"{time[:10]} {time[11:16]} UTC"
 
 
 def _set_damaged_aside(paths: Paths, now: Callable[[], datetime]) -> str:

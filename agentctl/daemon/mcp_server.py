@@ -5,7 +5,6 @@ it. Rules are read for each call, so that one that was added counts at once.
 """
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What `agentctl mcp` offers to other programs: tools as agents have them, on the Workspace's verbs.
+"""What `agentctl mcp` offers to other programs: tools like those of agents, on the verbs.
 
 They are made anew for each call, with the `tell` that reports how far that call is.
 """
@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from agentctl.core.agents.tools.arguments import text, whole
@@ -26,7 +26,7 @@ from agentctl.core.backends.base import ToolSpec
 from agentctl.core.chat.conversation import AskRequest
 from agentctl.core.errors import ToolFailed
 from agentctl.core.events import ErrorRaised, Event, RunFinished, SourcesFound, TextArrived
-from agentctl.core.jsontypes import JsonObject
+from agentctl.core.jsontypes import Json, JsonObject
 from agentctl.core.knowledge.library import IngestReport, IngestRequest, SearchRequest, SearchResult
 from agentctl.core.paths import expand
 from agentctl.core.web_page import URL_SCHEMES
@@ -46,6 +46,11 @@ _PLACE: JsonObject = {
     "maxLength": 4_096,
     "pattern": r"^(/|~/|[A-Za-z]:[\\/]|https?://)",
 }
+_KNOWLEDGE: Mapping[str, Literal["auto", "always", "off"]] = {
+    "auto": "auto",
+    "always": "always",
+    "off": "off",
+}
 _SECONDS = 3_600.0
 
 
@@ -64,8 +69,8 @@ def offered_tools(open_workspace: Open, tell: Tell) -> dict[str, Tool]:
     return {tool.spec.name: tool for tool in tools}
 
 
-class _Reading:
-    """What tools share that only read what agentctl itself keeps."""
+class _OnVerbs:
+    """What the tools share that need nothing but a verb; they read, and touch no file."""
 
     risk: Risk = "read"
     timeout_s = _SECONDS
@@ -104,7 +109,7 @@ class Search(KnowledgeSearch):
         super().__init__(search)
 
 
-class Ask(_Reading):
+class Ask(_OnVerbs):
     """An answer of the default model; no conversation is kept."""
 
     spec = ToolSpec(
@@ -117,7 +122,7 @@ class Ask(_Reading):
                 "system": {**_PROMPT, "description": "how to answer"},
                 "knowledge": {
                     "type": "string",
-                    "enum": ["auto", "always", "off"],
+                    "enum": [*_KNOWLEDGE],
                     "description": "whether passages go along; as the user chose if left out",
                 },
                 "collection": _COLLECTION,
@@ -131,11 +136,11 @@ class Ask(_Reading):
         self._tell = tell
 
     async def run(self, args: JsonObject, place: Workplace) -> ToolOutput:
-        chosen = text(args, "knowledge")
+        chosen = _KNOWLEDGE.get(text(args, "knowledge"))
         request = AskRequest(
             prompt=text(args, "prompt"),
             system=text(args, "system") or None,
-            knowledge="always" if chosen == "always" else "off" if chosen == "off" else None,
+            knowledge=chosen,
             collection=text(args, "collection") or None,
             log=False,
         )
@@ -143,7 +148,7 @@ class Ask(_Reading):
             return await _answer(workspace.ask(request), self._tell)
 
 
-class Ingest(_Reading):
+class Ingest(_OnVerbs):
     """Takes in one file, folder or page; the gate is told which."""
 
     spec = ToolSpec(
@@ -179,7 +184,7 @@ class Ingest(_Reading):
     async def run(self, args: JsonObject, place: Workplace) -> ToolOutput:
         source = text(args, "source")
         if not source.startswith(URL_SCHEMES):
-            source = os.path.abspath(expand(source))  # noqa: PTH100 - as `agentctl ingest` names it
+            source = _absolute(source)
         collection = text(args, "collection", "default")
         report, steps = IngestReport(), 0
         async with self._open() as workspace:
@@ -194,7 +199,7 @@ class Ingest(_Reading):
         return _report(report)
 
 
-class ListDocuments(_Reading):
+class ListDocuments(_OnVerbs):
     spec = ToolSpec(
         "list_documents",
         "Lists the documents of the user's knowledge base.",
@@ -218,11 +223,11 @@ class ListDocuments(_Reading):
         shown = found[: whole(args, "limit", 100)]
         lines = [f"{each.id}  {each.path}  ({each.collection}, {each.title})" for each in shown]
         lines.append(f"{len(shown)} of {len(found)} documents")
-        data: JsonObject = {"documents": plain(shown), "total": len(found)}
+        data: JsonObject = {"documents": _plain(shown), "total": len(found)}
         return ToolOutput("\n".join(lines), data=data)
 
 
-class ListTasks(_Reading):
+class ListTasks(_OnVerbs):
     spec = ToolSpec(
         "list_tasks", "Lists what is done on a schedule, and when next.", object_schema({})
     )
@@ -233,7 +238,7 @@ class ListTasks(_Reading):
         lines = [
             f"{each.name}: {explain(each)}{'' if each.enabled else ' (paused)'}" for each in found
         ]
-        return ToolOutput("\n".join(lines) or "there are no tasks", data={"tasks": plain(found)})
+        return ToolOutput("\n".join(lines) or "there are no tasks", data={"tasks": _plain(found)})
 
 
 class AddTask(ScheduleTask):
@@ -256,7 +261,7 @@ class AddTask(ScheduleTask):
         super().__init__(schedule)
 
 
-class RunTask(_Reading):
+class RunTask(_OnVerbs):
     spec = ToolSpec(
         "run_task",
         "Runs a task now, and waits for what comes of it.",
@@ -273,7 +278,7 @@ class RunTask(_Reading):
             return await _answer(workspace.run_task(text(args, "name")), self._tell)
 
 
-class Status(_Reading):
+class Status(_OnVerbs):
     spec = ToolSpec(
         "status",
         "Tells how busy the machine is, how the model server is, and how much is in the "
@@ -291,14 +296,7 @@ class Status(_Reading):
             f"daemon: {stats.daemon.status}",
             *stats.warnings,
         ]
-        return ToolOutput("\n".join(lines), data={"stats": plain(stats)})
-
-
-def plain(value: object) -> object:
-    """A value as JSON has it."""
-    import msgspec
-
-    return msgspec.to_builtins(value)
+        return ToolOutput("\n".join(lines), data={"stats": _plain(stats)})
 
 
 async def _answer(events: AsyncGenerator[Event, None], tell: Tell) -> ToolOutput:
@@ -318,8 +316,13 @@ async def _answer(events: AsyncGenerator[Event, None], tell: Tell) -> ToolOutput
                 status, answer = event.status, event.answer
     if status != "done":
         raise ToolFailed(problem or f"it ended as {status}: {answer}".rstrip(": "))
-    data: JsonObject = {"answer": answer, "sources": plain(sources)}
+    data: JsonObject = {"answer": answer, "sources": _plain(sources)}
     return ToolOutput(answer, data=data)
+
+
+def _absolute(name: str) -> str:
+    """As `agentctl ingest` names it, for a document to be one and the same."""
+    return os.path.abspath(expand(name))  # noqa: PTH100 - absolute() keeps the `..`
 
 
 def _report(report: IngestReport) -> ToolOutput:
@@ -332,4 +335,12 @@ def _report(report: IngestReport) -> ToolOutput:
     told = "\n".join(filter(None, lines)) or "nothing was found there"
     if report.failed and not (report.added or report.updated or report.unchanged):
         raise ToolFailed(told)
-    return ToolOutput(told, data={"report": plain(report)})
+    return ToolOutput(told, data={"report": _plain(report)})
+
+
+def _plain(value: object) -> Json:
+    """A value as JSON has it."""
+    import msgspec
+
+    data: Json = msgspec.to_builtins(value)
+    return data

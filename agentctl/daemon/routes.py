@@ -187,6 +187,8 @@ def _add_documents(app: FastAPI, hub: Hub, runs: Runs) -> None:
         """Take in files, folders, pages or a text."""
         if (new.text is None) != (new.title is None):
             raise UsageProblem("a text and its title go together", "send both, or paths alone")
+        if not new.paths and new.text is None:
+            raise UsageProblem("there is nothing to take in", "send paths, or a text and its title")
         if any(not _is_place(path) for path in new.paths):
             raise UsageProblem("a path is not absolute", "send absolute paths, or URLs")
         request = IngestRequest(

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -43,30 +43,33 @@ JSON = st.recursive(
 
 def values(shape: Shape) -> st.SearchStrategy[Any]:
     """Any value of an annotation."""
-    origin, inner = get_origin(shape), get_args(shape)
     if shape in PLAIN:
         return PLAIN[shape]
     if dataclasses.is_dataclass(shape):
         return objects(shape)
-    if origin is Literal:
-        return st.sampled_from(inner)
+    if get_origin(shape) is Literal:
+        return st.sampled_from(get_args(shape))
+    return composed(get_origin(shape), get_args(shape))
+
+
+def composed(origin: Shape, inner: tuple[Shape, ...]) -> st.SearchStrategy[Any]:
     if origin in (typing.Union, types.UnionType):
         return st.one_of(*map(values, inner))
-    if origin is tuple and inner[-1] is not Ellipsis:
-        return st.tuples(*map(values, inner))
-    if origin is tuple:
-        return st.lists(values(inner[0]), max_size=2).map(tuple)
-    if origin in (list, Sequence):
-        return st.lists(values(inner[0]), max_size=2)
     if origin in (dict, Mapping):
         return st.dictionaries(values(inner[0]), json_or(inner[1]), max_size=2)
-    if origin is frozenset:
-        return st.frozensets(values(inner[0]), max_size=2)
-    raise AssertionError(f"{shape} is nothing that travels")
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return st.tuples(*map(values, inner))
+    kinds: dict[Shape, Callable[[list[Any]], Any]] = {
+        tuple: tuple,
+        list: list,
+        Sequence: list,
+        frozenset: frozenset,
+    }
+    return st.lists(values(inner[0]), max_size=2).map(kinds[origin])
 
 
 def json_or(shape: Shape) -> st.SearchStrategy[Any]:
-    return JSON if "Json" in str(shape) or shape is Any else values(shape)
+    return JSON if shape is Any else values(shape)
 
 
 def objects(kind: Shape) -> st.SearchStrategy[Any]:

@@ -3,17 +3,20 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agentctl.daemon.process import DaemonAddress
 
 PATIENCE_S = 30.0
 
 Json = Any  # any JSON
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -124,3 +127,13 @@ def _reply(reply: Json) -> Json:
 
 def _lower(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers}
+
+
+def eventually(look: Callable[[], T], is_it: Callable[[T], bool]) -> T:
+    """What is seen once it is so; a failure when it does not become so."""
+    until = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while not is_it(seen := look()):
+        assert time.monotonic() < until, seen
+        pause.wait(0.02)
+    return seen

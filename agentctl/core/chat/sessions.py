@@ -33,7 +33,10 @@ MessageStatus: TypeAlias = RunStatus | Literal["partial"]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`title` is the beginning of the first prompt; `parent` the session it was forked from."""
+    """`title` is the beginning of the first prompt; `parent` the session it was forked from.
+
+    `summary` tells what was said up to some message, if anybody has written one.
+    """
 
     id: str
     name: str | None
@@ -43,6 +46,7 @@ class Session:
     parent: str | None
     messages: int
     model: str | None
+    summary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +312,7 @@ class SessionStore:
                 f"""SELECT s.id, s.name, s.title, s.created, s.updated, s.parent,
                       (SELECT count(*) FROM messages WHERE session = s.id),
                       (SELECT model FROM messages WHERE session = s.id AND model IS NOT NULL
-                       ORDER BY id DESC LIMIT 1)
+                       ORDER BY id DESC LIMIT 1), s.summary
                     FROM sessions s {where}
                     ORDER BY s.updated DESC, s.rowid DESC LIMIT ?""",
                 (*values, -1 if limit is None else limit),
