@@ -7,12 +7,6 @@ Two things stand apart, for they must work when no workspace can be opened: the 
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from agentctl.core.backends.progress import PullProgress
-from agentctl.core.chat.conversation import AskRequest, Prepared
-from agentctl.core.chat.sessions import Session, SessionMatch, StoredMessage
-from agentctl.core.chat.templates import Template
-from agentctl.core.events import Event
-
 if TYPE_CHECKING:
     from agentctl.core.agents.definitions import AgentEntry, AgentKind
     from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
@@ -23,7 +17,12 @@ if TYPE_CHECKING:
     from agentctl.core.automation.watching import WatchedFolder, WatchRequest
     from agentctl.core.backends.base import Delta
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
+    from agentctl.core.backends.progress import PullProgress
+    from agentctl.core.chat.conversation import AskRequest, Prepared
     from agentctl.core.chat.passthrough import ChatBegan, ChatCall
+    from agentctl.core.chat.sessions import Session, SessionMatch, StoredMessage
+    from agentctl.core.chat.templates import Template
+    from agentctl.core.events import Event
     from agentctl.core.knowledge.library import (
         CollectionEntry,
         DocumentEntry,
@@ -48,7 +47,7 @@ class Workspace(Protocol):
 
     # Answers
 
-    def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
+    def ask(self, request: "AskRequest") -> "AsyncGenerator[Event, None]":
         """One answer, from `RunStarted` to `RunFinished`.
 
         Cancelling the reading task stops the model; `RunFinished` still arrives, then
@@ -56,7 +55,7 @@ class Workspace(Protocol):
         """
         ...
 
-    async def prepare(self, request: AskRequest) -> Prepared:
+    async def prepare(self, request: "AskRequest") -> "Prepared":
         """What `ask` would send, without asking."""
         ...
 
@@ -70,9 +69,9 @@ class Workspace(Protocol):
 
     async def templates(self) -> list[str]: ...
 
-    async def template(self, name: str) -> Template: ...
+    async def template(self, name: str) -> "Template": ...
 
-    async def save_template(self, name: str, template: Template) -> str:
+    async def save_template(self, name: str, template: "Template") -> str:
         """Keeps it for the user; where it stands."""
         ...
 
@@ -82,7 +81,7 @@ class Workspace(Protocol):
 
     async def show_model(self, name: str) -> "ModelEntry": ...
 
-    def pull_model(self, name: str) -> AsyncGenerator[PullProgress, None]:
+    def pull_model(self, name: str) -> "AsyncGenerator[PullProgress, None]":
         """Fetches a model; closing the generator stops, and the next pull goes on from there."""
         ...
 
@@ -163,7 +162,7 @@ class Workspace(Protocol):
         """Writes an agent's file for the user to edit; where it stands."""
         ...
 
-    def run_agent(self, request: "AgentRequest") -> AsyncGenerator[Event, None]:
+    def run_agent(self, request: "AgentRequest") -> "AsyncGenerator[Event, None]":
         """A run, from `RunStarted` to `RunFinished`; what goes wrong on the way is an event.
 
         A call that needs the user is an `ApprovalRequired`. With `is_attended` the run waits here
@@ -174,7 +173,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def resume_run(self, request: "ResumeRequest") -> AsyncGenerator[Event, None]:
+    def resume_run(self, request: "ResumeRequest") -> "AsyncGenerator[Event, None]":
         """The events of a run that goes on. Raises BackendBusy when another process has it."""
         ...
 
@@ -211,7 +210,7 @@ class Workspace(Protocol):
 
     async def remove_task(self, reference: str) -> "TaskEntry": ...
 
-    def run_task(self, reference: str) -> AsyncGenerator[Event, None]:
+    def run_task(self, reference: str) -> "AsyncGenerator[Event, None]":
         """Runs it now, in its place in the history. Raises BackendBusy when it runs already."""
         ...
 
@@ -245,18 +244,18 @@ class Workspace(Protocol):
 
     # Sessions; a reference is a name, an id, the beginning of an id, or `latest`
 
-    async def list_sessions(self, limit: int | None = None) -> list[Session]: ...
+    async def list_sessions(self, limit: int | None = None) -> "list[Session]": ...
 
-    async def show_session(self, reference: str) -> tuple[Session, list[StoredMessage]]: ...
+    async def show_session(self, reference: str) -> "tuple[Session, list[StoredMessage]]": ...
 
-    async def search_sessions(self, query: str, limit: int = 20) -> list[SessionMatch]: ...
+    async def search_sessions(self, query: str, limit: int = 20) -> "list[SessionMatch]": ...
 
     async def export_session(self, reference: str, form: ExportFormat) -> str: ...
 
-    async def remove_session(self, reference: str) -> Session: ...
+    async def remove_session(self, reference: str) -> "Session": ...
 
     async def fork_session(
         self, reference: str, name: str | None = None, last_message: int | None = None
-    ) -> Session: ...
+    ) -> "Session": ...
 
     async def close(self) -> None: ...

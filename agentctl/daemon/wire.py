@@ -43,7 +43,12 @@ _HOMES = {
     "automation.watching": ("WatchedFolder", "WatchRequest"),
     "backends.base": ("Delta",),
     "backends.model_manager": ("ModelEntry", "ModelList"),
+    "backends.progress": ("PullProgress",),
+    "chat.conversation": ("AskRequest", "Prepared"),
     "chat.passthrough": ("ChatBegan", "ChatCall"),
+    "chat.sessions": ("Session", "SessionMatch", "StoredMessage"),
+    "chat.templates": ("Template",),
+    "events": ("Event",),
     "knowledge.library": (
         "CollectionEntry",
         "DocumentEntry",
