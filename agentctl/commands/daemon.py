@@ -9,6 +9,7 @@ import typer
 from agentctl.commands.common import Command, load_config, new_app
 from agentctl.connect import user_paths
 from agentctl.core.config import load_config as read_config
+from agentctl.core.paths import make_private
 from agentctl.render.output import Output
 
 if TYPE_CHECKING:
@@ -222,14 +223,16 @@ def install(
     from agentctl.daemon import service as services
 
     output: Output = ctx.obj
-    services.check_stays(Path(process.own_command()[0]), os.environ)
     service, left_out = _own_service()
     if left_out:
         output.note(f"not written down, for they may be secrets: {', '.join(left_out)}")
     if not dry_run:
+        program = Path(process.own_command()[0]).absolute().parent
+        services.check_stays((program, Path(__file__).parent), os.environ)
         services.check_manager(service, services.run_command)
         # The service is to be the one that runs.
         asyncio.run(process.stop(user_paths()))
+        make_private(user_paths().state)
         services.install(service, services.run_command)
     if output.form == "json":
         told = {"manager": service.manager, "path": str(service.path), "text": service.text}

@@ -1,14 +1,23 @@
 """What the documented routes take: each body as a model, from which OpenAPI is made."""
 
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from agentctl.core.automation.tasks import Action, TaskOptions, Trigger
+from agentctl.core.automation import schedule
+from agentctl.core.automation.tasks import Action, TaskOptions, TaskRequest, Trigger
+from agentctl.core.errors import UsageProblem
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 Reference = Annotated[str, Field(min_length=1, max_length=4000)]
+
+_LONGEST_S = 31 * 86_400
+_MOST_RETRIES = 100
 
 
 class Body(BaseModel):
@@ -66,6 +75,56 @@ class NewTask(Body):
     trigger: Trigger
     action: Action
     options: TaskOptions = TaskOptions()
+
+    @field_validator("options")
+    @classmethod
+    def check(cls, options: TaskOptions) -> TaskOptions:
+        if not 0 < options.timeout_s <= _LONGEST_S or not 0 <= options.retries <= _MOST_RETRIES:
+            raise ValueError(f"timeout_s is up to {_LONGEST_S}, retries up to {_MOST_RETRIES}")
+        return options
+
+    def request(self, now: datetime) -> TaskRequest:
+        """The task as the scheduler takes it. Raises UsageProblem for what makes no sense."""
+        return TaskRequest(
+            name=self.name,
+            trigger=_trigger(self.trigger, now),
+            action=_action(self.action),
+            options=self.options,
+        )
+
+
+def _trigger(told: Trigger, now: datetime) -> Trigger:
+    if told.kind == "cron":
+        return schedule.cron(told.expression, told.timezone)
+    if told.kind == "once":
+        return schedule.once(told.expression, now, told.timezone)
+    is_bare = told.expression.isdecimal()
+    return schedule.interval(f"{told.expression}s" if is_bare else told.expression)
+
+
+def _action(told: Action) -> Action:
+    if told.kind == "agent":
+        return replace(told, folder=str(folder_of(told.folder or None)))
+    if told.kind == "ingest" and not is_place(told.text):
+        raise UsageProblem("what is to be taken in has no absolute path", "send one, or a URL")
+    return told
+
+
+def folder_of(name: str | None) -> Path:
+    """Where an agent works: the user's own folder unless one is named. Raises UsageProblem."""
+    folder = Path(name) if name is not None else Path.home()
+    # A path that is too long, or holds what no path can, is an error of its own.
+    with suppress(OSError, ValueError):
+        if folder.is_absolute() and folder.is_dir():
+            return folder
+    raise UsageProblem(f"{folder!s:.200} is no absolute path of a folder", "name one that is there")
+
+
+def is_place(path: str) -> bool:
+    """Whether it says where something is, whatever the daemon's own folder."""
+    return path.startswith(("http://", "https://")) or (
+        "\0" not in path and Path(path).is_absolute()
+    )
 
 
 class TaskChange(Body):

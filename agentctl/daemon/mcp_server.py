@@ -57,10 +57,15 @@ class McpGate:
             raise ToolFailed(f"there is no tool {name}; the tools are: {', '.join(tools)}")
         tool = tools[name]
         check_arguments(tool, args)
+        self._permit(tool, args)
+        return await tool.run(args, self._place)
+
+    def _permit(self, tool: Tool, args: JsonObject) -> None:
+        """Raises ToolFailed unless a rule allows the call, ConfigError for rules that are none."""
         touches = tool.touches(args, self._place)
         policy = Policy(load_rules(self._paths))
         verdict = policy.decide(agent=SPEAKER, tool=tool, touches=touches, place=self._place)
-        told = {"tool": name, "decision": verdict.decision, "reason": verdict.reason}
+        told = {"tool": tool.spec.name, "decision": verdict.decision, "reason": verdict.reason}
         logger.info("a call by MCP was judged", extra={**told, "content": args})
         if verdict.decision == "deny":
             raise ToolFailed(f"the user's rules forbid this call ({verdict.reason})")
@@ -70,7 +75,6 @@ class McpGate:
                 f"this call needs the user's permission ({verdict.reason}), and nobody can be asked"
                 f" here. To allow it, the user adds to {self._paths.permissions}:\n\n{_toml(rule)}"
             )
-        return await tool.run(args, self._place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,8 @@ class Ingest(_OnVerbs):
             optional=("collection",),
         ),
     )
-    risk: Risk = "write"
+    # It leaves the machine for a page; and whoever may write in a folder may not take in the rest.
+    risk: Risk = "network"
 
     def __init__(self, open_workspace: Open, tell: Tell) -> None:
         super().__init__(open_workspace)

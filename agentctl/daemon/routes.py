@@ -1,7 +1,7 @@
 """The documented routes: each is one verb, or two."""
 
 from contextlib import aclosing
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -17,7 +17,7 @@ from agentctl.core.agents.run_request import (
 from agentctl.core.agents.run_store import Decision, RunRow
 from agentctl.core.automation.journal import JournalEntry
 from agentctl.core.automation.measurements import MinuteAverages, SystemStats
-from agentctl.core.automation.tasks import TaskEntry, TaskRequest, TaskRun
+from agentctl.core.automation.tasks import TaskEntry, TaskRun
 from agentctl.core.chat.conversation import AskRequest
 from agentctl.core.errors import AnswerInterrupted, BackendBusy, UsageProblem
 from agentctl.core.knowledge.library import (
@@ -28,7 +28,16 @@ from agentctl.core.knowledge.library import (
     SearchRequest,
     SearchResult,
 )
-from agentctl.daemon.bodies import Answer, NewDocuments, NewTask, Question, RunTask, TaskChange
+from agentctl.daemon.bodies import (
+    Answer,
+    NewDocuments,
+    NewTask,
+    Question,
+    RunTask,
+    TaskChange,
+    folder_of,
+    is_place,
+)
 from agentctl.daemon.hub import DaemonState, Hub
 from agentctl.daemon.streams import Runs
 
@@ -148,19 +157,12 @@ def _agent_request(name: str, task: RunTask) -> AgentRequest:
     return AgentRequest(
         agent=name or ROUTER,
         task=task.task,
-        folder=_folder(task.folder),
+        folder=folder_of(task.folder),
         code_may_write=task.folder is not None,
         model=task.model,
         approve=task.approve,
         limits=LimitChanges(rounds=task.max_rounds, seconds=task.timeout_s),
     )
-
-
-def _folder(name: str | None) -> Path:
-    folder = Path(name) if name is not None else Path.home()
-    if not folder.is_absolute() or "\0" in str(folder) or not folder.is_dir():
-        raise UsageProblem(f"{folder} is no absolute path of a folder", "name one that is there")
-    return folder
 
 
 def _add_documents(app: FastAPI, hub: Hub, runs: Runs) -> None:
@@ -189,7 +191,7 @@ def _add_documents(app: FastAPI, hub: Hub, runs: Runs) -> None:
             raise UsageProblem("a text and its title go together", "send both, or paths alone")
         if not new.paths and new.text is None:
             raise UsageProblem("there is nothing to take in", "send paths, or a text and its title")
-        if any(not _is_place(path) for path in new.paths):
+        if any(not is_place(path) for path in new.paths):
             raise UsageProblem("a path is not absolute", "send absolute paths, or URLs")
         request = IngestRequest(
             sources=tuple(new.paths),
@@ -213,12 +215,6 @@ def _add_documents(app: FastAPI, hub: Hub, runs: Runs) -> None:
             return await workspace.remove_documents(reference, collection)
 
 
-def _is_place(path: str) -> bool:
-    return path.startswith(("http://", "https://")) or (
-        "\0" not in path and Path(path).is_absolute()
-    )
-
-
 def _add_tasks(app: FastAPI, hub: Hub, runs: Runs) -> None:
     @app.get("/tasks")
     async def list_tasks() -> list[TaskEntry]:
@@ -229,9 +225,7 @@ def _add_tasks(app: FastAPI, hub: Hub, runs: Runs) -> None:
     @app.post("/tasks", status_code=201)
     async def add_task(new: NewTask) -> TaskEntry:
         """Schedule a task."""
-        request = TaskRequest(
-            name=new.name, trigger=new.trigger, action=new.action, options=new.options
-        )
+        request = new.request(datetime.now(UTC))
         async with hub.workspace() as workspace:
             return await workspace.add_task(request)
 

@@ -39,6 +39,7 @@ def create_app(hub: Hub, calls: Calls, token: str, hosts: frozenset[str], scheme
     )
     app.add_exception_handler(AgentctlError, _refused)
     app.add_exception_handler(RequestValidationError, _misused)
+    app.add_exception_handler(UnicodeEncodeError, _misused)
     app.add_exception_handler(HTTPException, _not_served)
     app.add_exception_handler(Exception, _unexpected)
     runs = Runs(hub, calls)
@@ -102,9 +103,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _misused(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:5])
-    return JSONResponse(
-        {"error": {"code": "usage", "message": told or "not understood", "hint": "see /docs"}}, 422
-    )
+    # JSON can say half of a character, which no text has.
+    message = told or "a text is not Unicode"
+    return JSONResponse({"error": {"code": "usage", "message": message, "hint": "see /docs"}}, 422)
 
 
 async def _not_served(request: Request, error: Exception) -> Response:

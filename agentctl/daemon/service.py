@@ -6,12 +6,11 @@ What such a manager is told is a text that pure functions make; a `Run` runs the
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import agentctl
 from agentctl.core.config import key_types, variable_name
 from agentctl.core.errors import BackendFailed, UsageProblem
 from agentctl.core.paths import Paths, expand
@@ -101,11 +100,10 @@ def describe_program(
     )
 
 
-def check_stays(program: Path, environ: Mapping[str, str]) -> None:
-    """Raises UsageProblem when the program lies where it will soon be gone."""
-    for path in (program, Path(agentctl.__file__)):
-        folder = path.absolute().parent.resolve()
-        passing = (tempfile.gettempdir(), getattr(sys, "_MEIPASS", ""), environ.get("UV_CACHE_DIR"))
+def check_stays(folders: Iterable[Path], environ: Mapping[str, str]) -> None:
+    """Raises UsageProblem when the program lies in a folder that will soon be gone."""
+    passing = (tempfile.gettempdir(), getattr(sys, "_MEIPASS", ""), environ.get("UV_CACHE_DIR"))
+    for folder in map(Path.resolve, folders):
         is_below = any(folder.is_relative_to(Path(each).resolve()) for each in passing if each)
         if is_below or _is_run_once(folder.parts):
             raise UsageProblem(

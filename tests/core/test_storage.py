@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.errors import BackendBusy, StorageError
+from agentctl.core.migrations import MIGRATIONS
 from agentctl.core.storage import open_database, schema_version, transaction, translated_errors
 
 
@@ -38,19 +39,18 @@ def test_a_newer_database_is_refused_unharmed(tmp_path: Path) -> None:
 
 
 def test_answers_of_an_older_schema_are_kept_and_have_no_sources(tmp_path: Path) -> None:
-    connection = open_database(tmp_path / "a.db")
-    connection.execute(
-        "INSERT INTO sessions (id, title, created, updated) VALUES ('a', '', '', '')"
-    )
-    connection.execute(
+    from sqlite_utils import Database
+
+    older = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    for migrate in MIGRATIONS[:2]:
+        migrate(Database(older))
+    older.execute("PRAGMA user_version = 2")
+    older.execute("INSERT INTO sessions (id, title, created, updated) VALUES ('a', '', '', '')")
+    older.execute(
         "INSERT INTO messages (session, role, content, thinking, status, created)"
         " VALUES ('a', 'assistant', 'kept', '', 'done', '')"
     )
-    connection.execute("ALTER TABLE messages DROP COLUMN sources")
-    for table in ("pending_vectors", "decisions", "run_log", "runs"):
-        connection.execute(f"DROP TABLE {table}")
-    connection.execute("PRAGMA user_version = 2")
-    connection.close()
+    older.close()
 
     connection = open_database(tmp_path / "a.db")
 

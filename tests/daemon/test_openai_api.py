@@ -191,7 +191,11 @@ def test_knowledge_goes_along_and_its_sources_come_back(
     assert "at dusk" in ollama.requests[-1]["messages"][-1]["content"]
 
 
-def test_a_collection_that_nobody_has_is_not_found(client: openai.OpenAI, tmp_path: Path) -> None:
+def test_a_collection_that_nobody_has_is_not_found(
+    client: openai.OpenAI, address: DaemonAddress, tmp_path: Path
+) -> None:
+    Client(address).post("/documents", {"text": "A lamp.", "title": "lamp"})
+
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(
             model=scripted(tmp_path, "It."),
@@ -243,7 +247,7 @@ def test_a_wrong_token_is_an_authentication_error(address: DaemonAddress) -> Non
         {"messages": [{"role": "wizard", "content": "x"}]},
         {"temperature": 9},
         {"tools": [{"type": "function"}]},
-        {"tools": [{"type": "function", "function": {"name": "x", "parameters": []}}]},
+        {"tools": [{"type": "function", "function": {"name": "x", "parameters": "none"}}]},
         {
             "messages": [
                 {"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]}

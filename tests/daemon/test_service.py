@@ -198,7 +198,7 @@ def test_a_home_is_written_as_the_whole_path() -> None:
 )
 def test_a_program_that_will_soon_be_gone_is_refused(python: str) -> None:
     with pytest.raises(UsageProblem, match="emptied") as caught:
-        check_stays(Path(python), {"UV_CACHE_DIR": "/fast/uvs"})
+        check_stays([Path(python).parent], {"UV_CACHE_DIR": "/fast/uvs"})
 
     assert "uv tool install" in caught.value.hint
 
@@ -207,7 +207,7 @@ def test_an_unpacked_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "_MEIPASS", "/run/unpacked", raising=False)
 
     with pytest.raises(UsageProblem, match="/run/unpacked"):
-        check_stays(Path("/run/unpacked/agentctl"), {})
+        check_stays([Path("/run/unpacked")], {})
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_an_unpacked_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_an_installed_program_is_not_refused(python: str) -> None:
-    check_stays(Path(python), {})
+    check_stays([Path(python).parent], {})
 
 
 # What the managers are told
@@ -298,7 +298,7 @@ def test_a_missing_program_is_an_exit_code() -> None:
 def test_the_command_shows_what_it_would_write(tmp_path: Path) -> None:
     from tests.support.cli import environment, run
 
-    env = {**environment(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    env = environment(tmp_path)
 
     shown = run("daemon", "install", "--dry-run", env=env)
     removed = run("daemon", "uninstall", env=env)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentctl.core.agents.run_request import AgentRequest
@@ -20,6 +20,8 @@ from agentctl.core.workspace import Workspace
 from agentctl.daemon.wire import Verb, encode_error, find_verb, read_error
 
 Shape = Any  # any annotation
+
+EXAMPLES = 25  # of each of some fifty verbs
 
 NAMES = [name for name in vars(Workspace) if not name.startswith("_") and name != "close"]
 
@@ -101,6 +103,7 @@ def test_every_verb_is_known_with_all_its_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_what_goes_in_arrives_as_it_was(name: str, data: st.DataObject) -> None:
     told = verb(name)
@@ -110,6 +113,7 @@ def test_what_goes_in_arrives_as_it_was(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_what_comes_out_arrives_as_it_was(name: str, data: st.DataObject) -> None:
     told = verb(name)

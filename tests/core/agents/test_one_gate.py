@@ -41,7 +41,7 @@ def is_run_of_a_tool(call: ast.Call) -> bool:
     return ast.unparse(call.func.value) == "tool" or "place" in names[1:2]
 
 
-def test_tools_are_imported_by_the_toolbox_alone() -> None:
+def test_tools_are_imported_by_those_who_offer_them_alone() -> None:
     importers = {
         path.name
         for path in files()
@@ -51,13 +51,27 @@ def test_tools_are_imported_by_the_toolbox_alone() -> None:
         and path.parent.name != "tools"
     }
 
-    assert importers == {"toolbox.py"}
+    assert importers == {"toolbox.py", "mcp_tools.py"}
 
 
-def test_what_runs_a_tool_stands_in_the_gate_alone() -> None:
+def test_what_runs_a_tool_stands_in_the_gates_alone() -> None:
     places = [path.name for path in files() for call in calls(path) if is_run_of_a_tool(call)]
 
-    assert places == ["gate.py"]
+    assert places == ["gate.py", "mcp_server.py"]
+
+
+def test_other_programs_run_nothing_that_was_not_permitted() -> None:
+    server = tree(ROOT / "daemon" / "mcp_server.py")
+    [call] = [
+        node
+        for node in ast.walk(server)
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == "call"
+    ]
+
+    assert [ast.unparse(each) for each in call.body[-2:]] == [
+        "self._permit(tool, args)",
+        "return await tool.run(args, self._place)",
+    ]
 
 
 def test_the_gate_runs_nothing_that_was_not_permitted() -> None:

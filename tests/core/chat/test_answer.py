@@ -312,7 +312,7 @@ def test_an_empty_answer_is_told(workspace: LocalWorkspace, script: Callable[...
 
 
 def test_a_mistake_of_ours_still_ends_the_run(workspace: LocalWorkspace) -> None:
-    broken = AskRequest(prompt="x", model=None)  # type: ignore[arg-type]  # the mistake
+    broken = AskRequest(prompt="x", model=7)  # type: ignore[arg-type]  # the mistake
 
     events = events_of(workspace, broken)
 

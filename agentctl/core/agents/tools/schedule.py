@@ -12,9 +12,9 @@ Schedule: TypeAlias = Callable[[JsonObject], Awaitable[str]]
 """Adds the task that the tool's arguments describe, `folder` by its whole path; says when it is
 due. Raises what is wrong with it: UsageProblem, InputMissing."""
 
-_NAME = {"type": "string", "minLength": 1, "maxLength": 100}
-_TIME = {"type": "string", "minLength": 1, "maxLength": 100}
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 20_000}
+_NAME: JsonObject = {"type": "string", "minLength": 1, "maxLength": 100}
+_TIME: JsonObject = {"type": "string", "minLength": 1, "maxLength": 100}
+_TEXT: JsonObject = {"type": "string", "minLength": 1, "maxLength": 20_000}
 
 
 class ScheduleTask:

@@ -12,6 +12,7 @@ from agentctl.core.agents.tools.schedule import ScheduleTask
 from agentctl.core.errors import ToolFailed, UsageProblem
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.paths import find_paths
+from tests.support.agents import GRAPH, Bench, call, end_of, say
 
 WEEKLY: JsonObject = {"name": "weekly", "cron": "0 9 * * 1", "ask": "What is due?"}
 AGENT: JsonObject = {"name": "tidy", "every": "1h", "agent": "assistant", "task": "Tidy up."}
@@ -82,3 +83,21 @@ def test_the_user_is_always_asked(place: Workplace, tmp_path: Path, args: JsonOb
 def test_the_schema_refuses_what_is_no_task(args: JsonObject) -> None:
     with pytest.raises(ToolFailed, match="called wrongly"):
         check_arguments(ScheduleTask(Schedule()), args)
+
+
+def test_an_agent_that_is_allowed_to_adds_a_task(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    file = GRAPH.file.replace('"now"', '"now", "schedule_task"')
+    (bench.paths.agents / "graph.toml").write_text(file)
+
+    told = bench.run(GRAPH, [call("schedule_task", **AGENT), say("Done.")], approve="all")
+
+    async def tasks() -> list[tuple[str, str]]:
+        workspace = bench.workspace()
+        try:
+            return [(each.name, each.action.folder) for each in await workspace.list_tasks()]
+        finally:
+            await workspace.close()
+
+    assert end_of(told).answer == "Done."
+    assert asyncio.run(tasks()) == [("tidy", str(bench.folder))]
