@@ -12,7 +12,8 @@ import typer
 
 from agentctl.commands import complete, docs_watch
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
-from agentctl.commands.ingest import absolute, exit_code, located, take_in
+from agentctl.commands.ingest import exit_code, take_in
+from agentctl.commands.places import absolute, located
 from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, NotFound, UsageProblem
 from agentctl.core.files import clipped

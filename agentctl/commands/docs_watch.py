@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agentctl.commands.common import with_workspace
-from agentctl.commands.ingest import absolute
+from agentctl.commands.places import absolute
 from agentctl.connect import working_directory
 from agentctl.core.automation.watching import WatchedFolder
 from agentctl.render.links import short_path

@@ -6,7 +6,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, new_app, with_workspace
-from agentctl.commands.ingest import absolute
+from agentctl.commands.places import absolute
 from agentctl.core.knowledge.library import Evaluation, SearchMode
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output

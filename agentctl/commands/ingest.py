@@ -14,11 +14,11 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import StreamingCommand, load_config, new_app, with_workspace
+from agentctl.commands.places import absolute
 from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable, UsageProblem
 from agentctl.core.files import read_up_to
 from agentctl.core.knowledge.library import IngestReport, IngestRequest, IngestStep
-from agentctl.core.paths import expand
 from agentctl.core.web_page import URL_SCHEMES
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter
@@ -123,20 +123,6 @@ def exit_code(report: IngestReport) -> int:
     if codes - {InputMissing.slug}:
         return InputUnreadable.exit_code
     return InputMissing.exit_code if codes else 0
-
-
-def absolute(name: str) -> str:
-    """A path or URL of the command line as the knowledge base knows it."""
-    if not name:
-        raise UsageProblem("a path without a name", "name a file or a folder")
-    if name.startswith(URL_SCHEMES):
-        return name
-    return os.path.abspath(expand(name))  # noqa: PTH100 - absolute() keeps the `..`
-
-
-def located(name: str) -> str:
-    """What is meant from here (`../notes`, `~/notes`) by its whole path, all else as it is."""
-    return absolute(name) if not name or name.startswith((".", "~")) else name
 
 
 async def _follow(workspace: Workspace, request: IngestRequest, printer: IngestPrinter) -> None:

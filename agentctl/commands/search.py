@@ -7,7 +7,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, new_app, with_workspace
-from agentctl.commands.ingest import located
+from agentctl.commands.places import located
 from agentctl.connect import working_directory
 from agentctl.core.errors import UsageProblem
 from agentctl.core.files import clipped

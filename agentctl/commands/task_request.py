@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agentctl.commands.ingest import absolute
+from agentctl.commands.places import absolute
 from agentctl.connect import working_directory
 from agentctl.core.automation import schedule
 from agentctl.core.automation.tasks import Action, Trigger

@@ -9,25 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.sources import Source
 
 RunStatus: TypeAlias = Literal["done", "failed", "timeout", "denied", "cancelled", "max_rounds"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A passage an answer rests on, or a search hit; `n` is its citation number, from 1."""
-
-    n: int
-    score: float
-    path: str
-    title: str
-    collection: str
-    page: int | None
-    line_start: int | None
-    line_end: int | None
-    text: str
-    chunk_id: int
-    document_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

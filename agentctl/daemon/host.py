@@ -234,7 +234,7 @@ class Host:
         self.journal.write(
             "warning",
             "daemon",
-            f"the daemon had ended without being stopped; it was last seen at {_minute(max(alive))}",
+            f"the daemon had ended without being stopped, last seen at {_minute(max(alive))}",
             {"event": "crashed"},
         )
 

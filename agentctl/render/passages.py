@@ -7,9 +7,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from agentctl.core.events import Source
 from agentctl.core.knowledge.citations import location
 from agentctl.core.knowledge.library import Passage
+from agentctl.core.sources import Source
 from agentctl.render.links import link_style, short_path
 from agentctl.render.output import Output, printable
 

@@ -8,7 +8,6 @@ from agentctl.core.events import (
     Event,
     RunFinished,
     RunStarted,
-    Source,
     SourcesFound,
     TextArrived,
     ThinkingArrived,
@@ -18,6 +17,7 @@ from agentctl.core.events import (
 )
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.knowledge.citations import cited_sources, sources_heading
+from agentctl.core.sources import Source
 from agentctl.render.output import Output
 from agentctl.render.words import WordStream
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentctl.core.events import Source
 from agentctl.core.knowledge.citations import source_line
+from agentctl.core.sources import Source
 from agentctl.render.links import link_style, short_path
 from agentctl.render.output import Output, printable
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentctl.core.events import Source
+from agentctl.core.sources import Source
 from agentctl.render.output import Output
 from agentctl.render.passages import show_hits, words_of
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agentctl.core.events import Source
 from agentctl.core.knowledge.ingestion import Ingestion, Limits
 from agentctl.core.knowledge.library import (
     IngestReport,
@@ -24,6 +23,7 @@ from agentctl.core.knowledge.retrieval import Retriever
 from agentctl.core.knowledge.store import DocumentStore
 from agentctl.core.knowledge.vectors import VectorIndex
 from agentctl.core.knowledge.verification import verify
+from agentctl.core.sources import Source
 from agentctl.core.storage import open_database
 from tests.support.hashing_embedder import HashingEmbedder
 

@@ -23,13 +23,13 @@ from agentctl.core.errors import AgentctlError, AgentStuck, ToolFailed
 from agentctl.core.events import (
     ApprovalGiven,
     ApprovalRequired,
-    Source,
     SourcesFound,
     ToolCallRequested,
     ToolFinished,
 )
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.sources import Source
 
 # The same call in a row: from here on it is not run again, and at last the run ends.
 SAME_CALLS = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agentctl.core.backends.base import Message
 from agentctl.core.errors import ContextOverflow
-from agentctl.core.events import Source
+from agentctl.core.sources import Source
 
 # Tokens kept free for the answer: at most this many, and at most this share of the window.
 ANSWER_TOKENS = 1024

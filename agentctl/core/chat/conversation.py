@@ -8,9 +8,9 @@ from agentctl.core.backends.base import Message, ModelOptions
 from agentctl.core.chat.attachments import Attachment
 from agentctl.core.chat.prompt import user_message, without_turn_marks
 from agentctl.core.chat.sessions import LATEST, SessionStore
-from agentctl.core.events import Source
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from agentctl.core.backends.base import Message, ModelInfo
 from agentctl.core.chat.conversation import AskRequest, Conversation
 from agentctl.core.errors import AgentctlError
-from agentctl.core.events import Source
 from agentctl.core.knowledge.query import STOPWORDS, contextual_query
+from agentctl.core.sources import Source
 
 if TYPE_CHECKING:
     from agentctl.core.knowledge.library import SearchRequest, SearchResult

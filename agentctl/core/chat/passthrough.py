@@ -21,9 +21,9 @@ from agentctl.core.chat.conversation import AskRequest, Conversation
 from agentctl.core.chat.grounding import Grounder
 from agentctl.core.chat.prompt import user_message
 from agentctl.core.errors import UsageProblem
-from agentctl.core.events import Source
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.knowledge.citations import CitationFilter
+from agentctl.core.sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

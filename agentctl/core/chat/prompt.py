@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from agentctl.core.backends.base import Message
 from agentctl.core.chat.attachments import Attachment
-from agentctl.core.events import Source
 from agentctl.core.knowledge.citations import location
+from agentctl.core.sources import Source
 
 # Short, and next to the question: a small model follows nothing else.
 GROUNDED = (

@@ -8,8 +8,9 @@ from agentctl.core.backends.registry import Opened
 from agentctl.core.chat.conversation import Conversation
 from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.errors import AgentctlError
-from agentctl.core.events import RunStatus, Source, UsageMeasured
+from agentctl.core.events import RunStatus, UsageMeasured
 from agentctl.core.knowledge.citations import cited_sources
+from agentctl.core.sources import Source
 
 TITLE_CHARACTERS = 60
 

@@ -16,9 +16,10 @@ from typing import Literal, TypeAlias, cast
 from agentctl.core.backends.base import Image, Role
 from agentctl.core.chat.attachments import Attachment
 from agentctl.core.errors import NotFound, UsageProblem
-from agentctl.core.events import RunStatus, Source
+from agentctl.core.events import RunStatus
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.sources import Source
 from agentctl.core.storage import transaction, translated_errors
 
 LATEST = "latest"

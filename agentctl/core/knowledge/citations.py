@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from agentctl.core.events import Source
+from agentctl.core.sources import Source
 
 _SOURCE = r"(?i:(?:sources?|passages?)\ )?"
 _NUMBERS = rf"\ *{_SOURCE}\d{{1,3}}(?:\ *[-\u2013]\ *\d{{1,3}})?\ *"

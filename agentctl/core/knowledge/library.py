@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agentctl.core.events import Source
+from agentctl.core.sources import Source
 
 SearchMode: TypeAlias = Literal["hybrid", "vector", "keyword"]
 IngestStatus: TypeAlias = Literal[

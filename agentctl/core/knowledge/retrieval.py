@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from agentctl.core.events import Source
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
 from agentctl.core.knowledge.lookup import ChunkLookup, FoundChunk
 from agentctl.core.knowledge.query import match_expression, search_words
@@ -21,6 +20,7 @@ from agentctl.core.knowledge.ranking import (
     support_neighbours,
 )
 from agentctl.core.knowledge.vectors import VectorIndex
+from agentctl.core.sources import Source
 
 if TYPE_CHECKING:
     from agentctl.core.embedding.base import Embedder, Vectors

@@ -21,9 +21,10 @@ from agentctl.core.chat.grounding import Answers, Grounder, fit_passages
 from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.config import default_settings
 from agentctl.core.errors import EmbedderChanged
-from agentctl.core.events import Event, RunFinished, Source, SourcesFound, TextArrived
+from agentctl.core.events import Event, RunFinished, SourcesFound, TextArrived
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
 from agentctl.core.paths import find_paths
+from agentctl.core.sources import Source
 from agentctl.core.storage import open_database
 
 SHIPS = "The lighthouse keeper counts the ships every night."

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentctl.core.events import Source
 from agentctl.core.knowledge.citations import (
     CitationFilter,
     cited_sources,
@@ -14,6 +13,7 @@ from agentctl.core.knowledge.citations import (
     location,
     sources_heading,
 )
+from agentctl.core.sources import Source
 
 PIECES = [
     *("[1]", "[2]", "[9]", "[1, 9]", "[1-9]", "[ 7 ;8]", "[0, 2]", "[2019]", "[^1]", "[x]"),

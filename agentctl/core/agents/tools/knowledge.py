@@ -14,10 +14,10 @@ from agentctl.core.agents.tools.base import (
 )
 from agentctl.core.backends.base import ToolSpec
 from agentctl.core.errors import AgentctlError, ToolFailed
-from agentctl.core.events import Source
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.knowledge.citations import source_line
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
+from agentctl.core.sources import Source
 
 _LONGEST_PASSAGE = 3_000
 

@@ -9,9 +9,9 @@ import pytest
 from agentctl.core.agents.tools.base import Touches, Workplace
 from agentctl.core.agents.tools.knowledge import KnowledgeSearch
 from agentctl.core.errors import EmbedderChanged, NotFound, ToolFailed
-from agentctl.core.events import Source
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.knowledge.library import SearchRequest, SearchResult
+from agentctl.core.sources import Source
 
 HIT = Source(
     n=1,
