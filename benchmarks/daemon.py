@@ -31,7 +31,7 @@ STREAMS, WORDS, PAUSE_S = 20, 200, 0.02
 RUNS = 11
 IDLE_S = 60.0
 PAGES = 200
-NO_BAR = "–"
+NO_BAR = "none"
 
 Row = tuple[str, str, str]
 
@@ -114,7 +114,9 @@ def search(env: Mapping[str, str]) -> Row:
 
 def until_asked(env: Mapping[str, str], ollama: Doorbell, llm: str) -> Row:
     """From the start of the command until the model's server has the question."""
-    ask = command("ask", "-k", "-m", f"ollama:{MODEL}", "how does the keeper light the lamp?")
+    quiet = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"]
+    question = "how does the keeper light the lamp?"
+    ask = [*quiet, *command("ask", "-k", "-m", f"ollama:{MODEL}", question)]
     took = []
     for _ in range(RUNS):
         started = time.perf_counter()

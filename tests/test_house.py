@@ -27,7 +27,7 @@ ROOMS = [
     r"agentctl\.core\.automation\..*",
     r"agentctl\.core\.doctor(_checks)?",
     r"agentctl\.core\.workspace",
-    r"agentctl\.core\.local_workspace",
+    r"agentctl\.core\.local_(workspace|automation)",
     r"agentctl\.daemon\.(process|service|client|wire|hub)",
     r"agentctl\.connect",
     r"agentctl\.integrations",

@@ -6,8 +6,8 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, new_app, with_workspace
+from agentctl.core.chat.conversations import Session, StoredMessage
 from agentctl.core.chat.export import message_data
-from agentctl.core.chat.sessions import Session, StoredMessage
 from agentctl.core.errors import UsageProblem
 from agentctl.core.knowledge.citations import source_line, sources_heading
 from agentctl.core.workspace import ExportFormat

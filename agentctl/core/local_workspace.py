@@ -1,26 +1,23 @@
 """The Workspace in this process: wires the wings together, decides nothing."""
 
-import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property, partial
-from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from agentctl.core.backends.progress import PullProgress
 from agentctl.core.backends.registry import Registry
 from agentctl.core.chat.answer import Answerer
 from agentctl.core.chat.attachments import InputLimits
 from agentctl.core.chat.conversation import AskRequest, Prepared
+from agentctl.core.chat.conversations import Session, SessionMatch, StoredMessage
 from agentctl.core.chat.export import to_json, to_markdown
 from agentctl.core.chat.grounding import Grounder
-from agentctl.core.chat.sessions import Session, SessionMatch, SessionStore, StoredMessage
+from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.chat.templates import Template, TemplateStore
 from agentctl.core.config import Settings
 from agentctl.core.events import Event
+from agentctl.core.local_automation import AutomationVerbs, Daemon
 from agentctl.core.paths import Paths
-from agentctl.core.storage import open_database
 from agentctl.core.workspace import ExportFormat
 
 if TYPE_CHECKING:
@@ -29,18 +26,6 @@ if TYPE_CHECKING:
     from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
     from agentctl.core.agents.run_store import Decision, RunDetails, RunRow
     from agentctl.core.agents.runner import AgentRunner
-    from agentctl.core.automation.journal import JournalEntry
-    from agentctl.core.automation.measurements import (
-        BackendState,
-        DaemonUse,
-        MinuteAverages,
-        SystemStats,
-    )
-    from agentctl.core.automation.monitor import Monitor
-    from agentctl.core.automation.task_store import TaskStore
-    from agentctl.core.automation.tasks import TaskEntry, TaskRequest, TaskRun
-    from agentctl.core.automation.watched_folders import WatchedFolders
-    from agentctl.core.automation.watching import FolderStatus, WatchedFolder, WatchRequest
     from agentctl.core.backends.base import Delta
     from agentctl.core.backends.kept_models import KeptModels
     from agentctl.core.backends.model_manager import ModelEntry, ModelList, ModelManager
@@ -63,19 +48,7 @@ if TYPE_CHECKING:
     )
 
 
-class Daemon(Protocol):
-    """What a workspace in a daemon can tell that any other has to look for."""
-
-    async def backend_state(self) -> "BackendState": ...
-
-    def daemon_use(self) -> "DaemonUse": ...
-
-    def folder_states(self) -> "Mapping[str, FolderStatus]":
-        """How each watched folder is followed, by its path."""
-        ...
-
-
-class LocalWorkspace:
+class LocalWorkspace(AutomationVerbs):
     """Opens the database at the first verb that needs it."""
 
     def __init__(
@@ -84,21 +57,12 @@ class LocalWorkspace:
         paths: Paths,
         environ: Mapping[str, str],
         *,
-        daemon: "Daemon | None" = None,
+        daemon: Daemon | None = None,
         kept: "KeptModels | None" = None,
     ) -> None:
         """`daemon` is the one it lives in; with `kept`, models stay loaded between answers."""
-        self._daemon = daemon
-        self._settings = settings
-        self._paths = paths
-        self._environ = environ
+        super().__init__(settings, paths, environ, daemon)
         self._registry = Registry(settings, paths, environ, kept)
-        self._connection: sqlite3.Connection | None = None
-
-    @cached_property
-    def _database(self) -> sqlite3.Connection:
-        self._connection = open_database(self._paths.database)
-        return self._connection
 
     @cached_property
     def _sessions(self) -> SessionStore:
@@ -154,34 +118,6 @@ class LocalWorkspace:
         from agentctl.core.agents.run_control import RunControl
 
         return RunControl(self._agents.store, self._agents.is_live)
-
-    @cached_property
-    def _tasks(self) -> "TaskStore":
-        from agentctl.core.automation.task_store import TaskStore
-
-        return TaskStore(self._database)
-
-    @cached_property
-    def _watched(self) -> "WatchedFolders":
-        from agentctl.core.automation.watched_folders import WatchedFolders
-
-        return WatchedFolders(self._database)
-
-    @cached_property
-    def _monitor(self) -> "Monitor":
-        from agentctl.core.automation.measurements import DaemonUse
-        from agentctl.core.automation.monitor import Monitor, machine_probe
-        from agentctl.core.automation.server_look import ServerLook
-
-        daemon = self._daemon
-        if daemon is not None:
-            backend, use = daemon.backend_state, daemon.daemon_use
-        else:
-            backend = ServerLook(self._settings, self._paths, self._environ).state
-            use = lambda: DaemonUse(status="stopped")  # noqa: E731 - one of two ways to ask
-        probe = machine_probe(self._paths.data)
-        settings = self._settings.monitor
-        return Monitor(settings, self._database, probe, backend=backend, daemon=use)
 
     @cached_property
     def _templates(self) -> TemplateStore:
@@ -295,26 +231,6 @@ class LocalWorkspace:
     async def cancel_run(self, reference: str) -> "RunRow":
         return self._runs.cancel(reference)
 
-    async def list_tasks(self) -> "list[TaskEntry]":
-        return self._tasks.entries()
-
-    async def show_task(self, reference: str) -> "TaskEntry":
-        return self._tasks.find(reference)
-
-    async def add_task(self, request: "TaskRequest") -> "TaskEntry":
-        return self._tasks.add(request)
-
-    async def preview_task(self, request: "TaskRequest", count: int = 5) -> list[str]:
-        from agentctl.core.automation.schedule import next_times, to_text
-
-        return [*map(to_text, islice(next_times(request.trigger, datetime.now(UTC)), count))]
-
-    async def enable_task(self, reference: str, *, is_enabled: bool) -> "TaskEntry":
-        return self._tasks.set_enabled(reference, is_enabled=is_enabled)
-
-    async def remove_task(self, reference: str) -> "TaskEntry":
-        return self._tasks.remove(reference)
-
     def run_task(self, reference: str) -> AsyncGenerator[Event, None]:
         from agentctl.core.automation.journal import Journal
         from agentctl.core.automation.task_runner import TaskRunner
@@ -322,35 +238,6 @@ class LocalWorkspace:
         journal = Journal(self._database)
         runner = TaskRunner(self._tasks, self, journal, self._paths.task_locks)
         return runner.run(self._tasks.find(reference))
-
-    async def task_history(self, reference: str | None = None, limit: int = 50) -> "list[TaskRun]":
-        return self._tasks.history(reference, limit)
-
-    async def list_watched(self) -> "list[WatchedFolder]":
-        states = self._daemon.folder_states() if self._daemon is not None else {}
-        return [
-            replace(each, status=states.get(each.path, each.status))
-            for each in self._watched.entries()
-        ]
-
-    async def watch_folder(self, request: "WatchRequest") -> "WatchedFolder":
-        return self._watched.add(request)
-
-    async def unwatch_folder(self, path: str) -> "WatchedFolder":
-        return self._watched.remove(path)
-
-    async def measure(self) -> "SystemStats":
-        return await self._monitor.measure()
-
-    async def measurements(self, seconds: float) -> "list[MinuteAverages]":
-        from agentctl.core.automation.measurement_store import MeasurementStore
-
-        return MeasurementStore(self._database).since(seconds)
-
-    async def journal(self, since: str) -> "list[JournalEntry]":
-        from agentctl.core.automation.journal import Journal
-
-        return Journal(self._database).since(since)
 
     async def list_sessions(self, limit: int | None = None) -> list[Session]:
         return self._sessions.recent(limit)
@@ -370,6 +257,11 @@ class LocalWorkspace:
         session = self._sessions.find(reference)
         self._sessions.remove(session.id)
         return session
+
+    async def rename_session(self, reference: str, name: str) -> Session:
+        session = self._sessions.find(reference)
+        self._sessions.rename(session.id, name)
+        return self._sessions.find(session.id)
 
     async def fork_session(
         self, reference: str, name: str | None = None, last_message: int | None = None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
     from agentctl.core.backends.progress import PullProgress
     from agentctl.core.chat.conversation import AskRequest, Prepared
+    from agentctl.core.chat.conversations import Session, SessionMatch, StoredMessage
     from agentctl.core.chat.passthrough import ChatBegan, ChatCall
-    from agentctl.core.chat.sessions import Session, SessionMatch, StoredMessage
     from agentctl.core.chat.templates import Template
     from agentctl.core.events import Event
     from agentctl.core.knowledge.library import (
@@ -238,6 +238,13 @@ class Workspace(Protocol):
         """The averages of the last so many seconds, the oldest first."""
         ...
 
+    def changes(self) -> "AsyncGenerator[int, None]":
+        """A number that grows whenever anybody, in any process, has stored something.
+
+        The first comes at once; then at most two a second, for as long as somebody reads.
+        """
+        ...
+
     async def journal(self, since: str) -> "list[JournalEntry]":
         """What happened since a time (ISO 8601, UTC), the oldest first."""
         ...
@@ -253,6 +260,10 @@ class Workspace(Protocol):
     async def export_session(self, reference: str, form: ExportFormat) -> str: ...
 
     async def remove_session(self, reference: str) -> "Session": ...
+
+    async def rename_session(self, reference: str, name: str) -> "Session":
+        """Raises UsageProblem for a name that is taken, or is none."""
+        ...
 
     async def fork_session(
         self, reference: str, name: str | None = None, last_message: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -19,15 +19,13 @@ from agentctl.core.errors import (
     BackendUnreachable,
     RetryError,
 )
-from agentctl.core.events import ErrorRaised, Event, RunFinished, RunStarted, TextArrived
 from agentctl.core.workspace import Workspace
 from agentctl.daemon.process import DaemonAddress
 from agentctl.daemon.wire import END, KEEP_ALIVE_S, Value, Verb, find_verb, read_error
 
 if TYPE_CHECKING:
+    from agentctl.core.events import Event
     from agentctl.daemon.hub import DaemonState
-
-Events: TypeAlias = AsyncGenerator[Event, None]
 
 _CONNECT_S = 2.0
 # The daemon says every few seconds that it is still at it.
@@ -74,8 +72,12 @@ class _RemoteWorkspace:
                 return item
         raise AnswerInterrupted("the daemon answered nothing", _HINT)
 
-    async def _ask(self, verb: Verb, *positional: Value, **named: Value) -> Events:
+    async def _ask(
+        self, verb: Verb, *positional: Value, **named: Value
+    ) -> "AsyncGenerator[Event, None]":
         """An answer whose daemon is lost ends as every failed one does: with events."""
+        from agentctl.core.events import RunFinished, TextArrived
+
         last, text, problem = None, "", None
         try:
             async with aclosing(self._stream(verb, *positional, **named)) as events:
@@ -122,8 +124,7 @@ class _RemoteWorkspace:
             raise cancelled
         if "error" in told:
             raise read_error(told["error"])
-        # A run that was cancelled from elsewhere has told its end itself.
-        if "cancelled" in told and not isinstance(item, RunFinished):
+        if "cancelled" in told and not _is_end(item):
             raise AnswerInterrupted("the daemon was stopped before the work was done", _HINT)
 
     async def _cancel(self, call: str, reading: "asyncio.Future[bytes]") -> bytes:
@@ -137,8 +138,17 @@ class _RemoteWorkspace:
             await _give_up(reading)
 
 
-def _failed(error: AgentctlError, last: Event | None, text: str) -> Iterator[Event]:
+def _is_end(item: Value) -> bool:
+    """A run that was cancelled from elsewhere has told its end itself."""
+    from agentctl.core.events import RunFinished
+
+    return isinstance(item, RunFinished)
+
+
+def _failed(error: AgentctlError, last: "Event | None", text: str) -> "Iterator[Event]":
     """The end of an answer whose `last` event was not the one that ends it."""
+    from agentctl.core.events import ErrorRaised, RunFinished, RunStarted
+
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     run_id, time = (last.run_id, last.time) if last is not None else ("", now)
     if last is None:

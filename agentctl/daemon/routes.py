@@ -48,6 +48,8 @@ Reference = Annotated[str, Query(min_length=1, max_length=4000)]
 
 def add_routes(app: FastAPI, hub: Hub, runs: Runs) -> None:
     _add_health(app, hub)
+    _add_questions(app, runs)
+    _add_agents(app, hub, runs)
     _add_runs(app, hub, runs)
     _add_documents(app, hub, runs)
     _add_tasks(app, hub, runs)
@@ -62,7 +64,7 @@ def _add_health(app: FastAPI, hub: Hub) -> None:
         return state if request.state.is_known else {"status": state.status}
 
 
-def _add_runs(app: FastAPI, hub: Hub, runs: Runs) -> None:
+def _add_questions(app: FastAPI, runs: Runs) -> None:
     @app.post("/agent/query", response_model=None)
     async def ask(question: Question, client: Request) -> Response:
         """Ask a question, or an agent when one is named. With `stream`, server-sent events."""
@@ -87,6 +89,8 @@ def _add_runs(app: FastAPI, hub: Hub, runs: Runs) -> None:
             return await runs.stream(lambda workspace: workspace.ask(request))
         return await runs.answer(lambda workspace: workspace.ask(request), client)
 
+
+def _add_agents(app: FastAPI, hub: Hub, runs: Runs) -> None:
     @app.get("/agents")
     async def list_agents() -> list[dict[str, str]]:
         """The agents there are."""
@@ -105,6 +109,8 @@ def _add_runs(app: FastAPI, hub: Hub, runs: Runs) -> None:
             return await runs.stream(lambda workspace: workspace.run_agent(request))
         return await runs.set_going(lambda workspace: workspace.run_agent(request))
 
+
+def _add_runs(app: FastAPI, hub: Hub, runs: Runs) -> None:
     @app.get("/runs")
     async def list_runs(limit: Limit = 50) -> list[RunRow]:
         """Runs of agents, the newest first."""

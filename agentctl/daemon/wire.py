@@ -21,7 +21,6 @@ from typing import Any, TypeAlias, Union, get_args, get_origin
 import msgspec
 
 from agentctl.core.errors import AgentctlError, UsageProblem
-from agentctl.core.events import Event, read_event
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.workspace import Workspace
 
@@ -46,7 +45,7 @@ _HOMES = {
     "backends.progress": ("PullProgress",),
     "chat.conversation": ("AskRequest", "Prepared"),
     "chat.passthrough": ("ChatBegan", "ChatCall"),
-    "chat.sessions": ("Session", "SessionMatch", "StoredMessage"),
+    "chat.conversations": ("Session", "SessionMatch", "StoredMessage"),
     "chat.templates": ("Template",),
     "events": ("Event",),
     "knowledge.library": (
@@ -171,9 +170,11 @@ def _variants(shape: Shape) -> dict[str, type]:
 def _read(shape: Shape, value: Value) -> Value:
     """The value of that shape; msgspec cannot tell the events inside of another value apart."""
     hints = typing.get_type_hints(shape) if dataclasses.is_dataclass(shape) else {}
-    with_events = {name for name, hint in hints.items() if Event in get_args(hint)}
-    if not with_events:
+    if not any(_variants(inner) for hint in hints.values() for inner in get_args(hint)):
         return msgspec.convert(value, shape, dec_hook=_convert)
+    from agentctl.core.events import Event, read_event
+
+    with_events = {name for name, hint in hints.items() if Event in get_args(hint)}
     fields = {
         name: tuple(map(read_event, each)) if name in with_events else _read(hints[name], each)
         for name, each in value.items()

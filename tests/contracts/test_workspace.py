@@ -327,3 +327,28 @@ def test_what_a_verb_refuses_is_the_same_error_everywhere(workspace: Workspace) 
         )
 
     assert missing.value.hint == "agentctl tasks list"
+
+
+def test_a_session_gets_another_name(workspace: Workspace, model: str) -> None:
+    ask(workspace, AskRequest(prompt="a harbour", model=model, session="one", create_session=True))
+    ask(workspace, AskRequest(prompt="a pier", model=model, session="two", create_session=True))
+
+    renamed = asyncio.run(workspace.rename_session("one", "harbour"))
+
+    assert (renamed.name, renamed.title) == ("harbour", "a harbour")
+    with pytest.raises(UsageProblem):
+        asyncio.run(workspace.rename_session("two", "harbour"))
+
+
+def test_whoever_stores_something_all_hear_of_it(workspace: Workspace, model: str) -> None:
+    async def listen() -> list[int]:
+        heard = []
+        async with aclosing(workspace.changes()) as changes:
+            heard.append(await anext(changes))
+            async with aclosing(workspace.ask(AskRequest(prompt="x", model=model))) as events:
+                async for _ in events:
+                    pass
+            heard.append(await anext(changes))
+        return heard
+
+    assert asyncio.run(listen()) == [0, 1]

@@ -12,7 +12,10 @@ import pytest
 import websockets
 from websockets.exceptions import InvalidStatus
 
+from agentctl.core.paths import find_paths
+from agentctl.daemon import process
 from agentctl.daemon.guard import Guard, Rate
+from tests.support.cli import environment
 from tests.support.daemon import running_daemon
 from tests.support.daemon_client import Client
 
@@ -89,6 +92,19 @@ def test_the_token_is_in_no_process_list_log_answer_or_error(
     assert [path.name for path in state.iterdir() if _holds(path, token)] == ["daemon.json"]
     assert stat.S_IMODE((state / "daemon.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+def test_a_daemon_of_its_own_shows_its_token_to_nobody(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    paths = find_paths(env)
+
+    address = asyncio.run(process.start(paths, env))
+    shown = psutil.Process(address.pid)
+    told = " ".join([*shown.cmdline(), *shown.environ().values()])
+    asyncio.run(process.stop(paths))
+
+    assert address.token not in told
+    assert not any(_holds(path, address.token) for path in tmp_path.rglob("*"))
 
 
 def _holds(path: Path, token: str) -> bool:

@@ -16,6 +16,8 @@ from agentctl.daemon.process import DaemonAddress
 PATIENCE_S = 30.0
 
 Json = Any  # any JSON
+
+WRITE = {"name": "write_file", "arguments": {"path": "out.txt", "content": "hello\n"}}
 T = TypeVar("T")
 
 
@@ -105,6 +107,36 @@ class Client:
                 to.putheader(name, value)
         to.endheaders(payload if body is not None else None)
         return to.getresponse()
+
+
+@dataclass(frozen=True)
+class Daemon(Client):
+    """A client of a daemon whose home is at hand, and a folder for all else."""
+
+    folder: Path
+
+    def says(self, *replies: Json) -> str:
+        return scripted(self.folder, *replies)
+
+    def run_when(self, run: str, status: str) -> Json:
+        return eventually(lambda: self.get(f"/runs/{run}").json, lambda it: it["status"] == status)
+
+    def waiting(self) -> str:
+        """A run that waits for the approval of a write_file."""
+        model = self.says({"tool_calls": [WRITE]})
+        task = {"task": "Write it.", "model": model, "folder": str(self.folder)}
+        run = str(self.post("/agents/assistant/runs", task).json["run_id"])
+        self.run_when(run, "waiting")
+        self.says("It is written.")
+        return run
+
+
+def refused(answer: Answer) -> tuple[int, str]:
+    """Its status and code; every error has one shape."""
+    assert set(answer.json) == {"error"}
+    assert set(answer.json["error"]) == {"code", "message", "hint"}
+    assert all(answer.json["error"].values())
+    return answer.status, answer.error
 
 
 def events(response: http.client.HTTPResponse) -> Iterator[Json]:

@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict
 
+from agentctl.core.chat.conversations import Session, StoredMessage
 from agentctl.core.chat.prompt import fenced
-from agentctl.core.chat.sessions import Session, StoredMessage
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.knowledge.citations import source_line, sources_heading
 

@@ -9,14 +9,14 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, cast
+from typing import cast
 
 from agentctl.core.backends.base import Image, Role
 from agentctl.core.chat.attachments import Attachment
+from agentctl.core.chat.conversations import MessageStatus, Session, SessionMatch, StoredMessage
 from agentctl.core.errors import NotFound, UsageProblem
-from agentctl.core.events import RunStatus
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.sources import Source
@@ -27,55 +27,6 @@ LATEST = "latest"
 
 # Digits of an id that no name has by chance.
 SHORT_ID = 6
-
-# How its run ended; `partial` while it arrives, and for good when its process was killed.
-MessageStatus: TypeAlias = RunStatus | Literal["partial"]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """`title` is the beginning of the first prompt; `parent` the session it was forked from.
-
-    `summary` tells what was said up to some message, if anybody has written one.
-    """
-
-    id: str
-    name: str | None
-    title: str
-    created: str
-    updated: str
-    parent: str | None
-    messages: int
-    model: str | None
-    summary: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    id: int
-    role: Role
-    content: str
-    thinking: str
-    status: MessageStatus
-    model: str | None
-    backend: str | None
-    created: str
-    usage: JsonObject | None
-    error: str | None
-    attachments: tuple[Attachment, ...] = ()
-    sources: tuple[Source, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionMatch:
-    """A message found by `search`; `excerpt` marks the words found with **."""
-
-    session: str
-    name: str | None
-    message_id: int
-    role: Role
-    created: str
-    excerpt: str
 
 
 def utc_now() -> datetime:
@@ -106,8 +57,8 @@ class SessionStore:
     def create(self, title: str, name: str | None = None, parent: str | None = None) -> str:
         """The new session's id. Raises UsageProblem when the name is taken, or means another."""
         identifier, time = self._make_id(), self._time()
-        if name is not None and (name == LATEST or not name.strip()):
-            raise UsageProblem(f"{name!r} is no name for a session", "choose another name")
+        if name is not None:
+            _check_name(name)
         with translated_errors():
             try:
                 self._connection.execute(
@@ -116,10 +67,19 @@ class SessionStore:
                     (identifier, name, title, time, time, parent),
                 )
             except sqlite3.IntegrityError:
-                raise UsageProblem(
-                    f"a session named {name} exists already", f"agentctl sessions show {name}"
-                ) from None
+                raise _taken(name) from None
         return identifier
+
+    def rename(self, session: str, name: str) -> None:
+        """Raises UsageProblem when the name is taken, or is none."""
+        _check_name(name)
+        with translated_errors():
+            try:
+                self._connection.execute(
+                    "UPDATE sessions SET name = ? WHERE id = ?", (name, session)
+                )
+            except sqlite3.IntegrityError:
+                raise _taken(name) from None
 
     def find(self, reference: str) -> Session:
         """By name, id, the beginning of an id, or `latest`.
@@ -387,6 +347,15 @@ class SessionStore:
 
     def _time(self) -> str:
         return self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _check_name(name: str) -> None:
+    if name == LATEST or not name.strip():
+        raise UsageProblem(f"{name!r} is no name for a session", "choose another name")
+
+
+def _taken(name: str | None) -> UsageProblem:
+    return UsageProblem(f"a session named {name} exists already", f"agentctl sessions show {name}")
 
 
 def _parts(thinking: int) -> str:
