@@ -34,6 +34,7 @@ COMMANDS = {
     "serve": "Serve the HTTP API at a fixed address, for other programs.",
     "mcp": "Offer search, ask, ingest, tasks and status to other programs by MCP.",
     "monitor": "What the machine and the models do: live charts, or --once.",
+    "tui": "The dashboard: chat, agents, tasks, knowledge and the machine on one screen.",
     "models": "The models that answer: list, pull, remove, show, use.",
     "sessions": "Past conversations: list, show, search, export, remove, fork.",
     "templates": "Saved questions: list, show.",

@@ -33,6 +33,7 @@ ROOMS = [
     r"agentctl\.integrations",
     r"agentctl\.render\..*",
     r"agentctl\.daemon\..*",
+    r"agentctl\.tui\..*",
     r"agentctl\.commands\..*",
     r"agentctl\.cli",
     r"agentctl\.__main__",
@@ -43,6 +44,7 @@ PACKAGES |= {"agentctl.core.knowledge.loaders"}
 PACKAGES |= {"agentctl.core.agents", "agentctl.core.agents.tools"}
 PACKAGES |= {"agentctl.core.agents.permissions", "agentctl.core.agents.sandbox"}
 PACKAGES |= {"agentctl.core.automation", "agentctl.daemon"}
+PACKAGES |= {"agentctl.tui", "agentctl.tui.widgets"}
 PACKAGES |= {"agentctl.commands", "agentctl.render"}
 # Each agent framework may vanish, and one file with it.
 FRAMEWORKS = {

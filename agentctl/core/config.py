@@ -106,6 +106,12 @@ class Daemon:
 
 
 @dataclass(frozen=True, slots=True)
+class Tui:
+    theme: Literal["dark", "light", "contrast"]
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     connect: float
     first_token: float
@@ -143,6 +149,7 @@ class Settings:
     tasks: Tasks
     monitor: Monitor
     daemon: Daemon
+    tui: Tui
     timeouts: Timeouts
     limits: Limits
     downloads: Downloads

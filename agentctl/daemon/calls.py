@@ -7,7 +7,7 @@ from contextlib import aclosing
 from enum import Enum, auto
 from secrets import token_hex
 
-from agentctl.core.errors import AgentctlError
+from agentctl.core.errors import AgentctlError, AnswerInterrupted
 from agentctl.daemon.wire import ALIVE, CANCELLED, END, KEEP_ALIVE_S, Value, encode_error
 
 # Items that work may be ahead of its reader, and seconds between two looks whether it has left.
@@ -36,10 +36,17 @@ class Calls:
 
     def __init__(self, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._keep_alive_s = keep_alive_s
-        self._under_way: dict[str, _Work] = {}
+        self._under_way: dict[str, Work] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    def begin(self, items: AsyncGenerator[Value, None], call: str = "") -> "Work":
+        """Whoever begins work cancels it in the end, which does nothing when it has ended."""
+        call = call or token_hex(8)
+        work = self._under_way[call] = Work(items, self._keep_alive_s)
+        work.task.add_done_callback(lambda _: self._under_way.pop(call, None))
+        return work
 
     def cancel(self, call: str) -> bool:
         """Whether there was such a call."""
@@ -55,54 +62,18 @@ class Calls:
         if tasks := [work.task for work in self._under_way.values()]:
             await asyncio.wait(tasks, timeout=patience_s)
 
-    async def lines(
-        self, call: str, items: AsyncGenerator[Value, None], encode: Callable[[Value], bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        """What comes of `items`, line by line, with an empty one where nothing comes for long."""
-        work = self._begin(call, items)
-        try:
-            while not work.has_ended:
-                try:
-                    item = await work.next(self._keep_alive_s)
-                    line = _LINES[item] if isinstance(item, Mark) else encode(item)
-                except AgentctlError as error:
-                    line = encode_error(error)
-                yield line
-        finally:
-            work.cancel()
 
-    async def items(
-        self, items: AsyncGenerator[Value, None], has_left: Callable[[], Awaitable[bool]]
-    ) -> AsyncGenerator[Value, None]:
-        """The same items, for somebody who waits for the last of them, or has left.
-
-        They end early when the work is cancelled. Raises what they raise.
-        """
-        work = self._begin(token_hex(8), items)
-        try:
-            while not work.has_ended and not await has_left():
-                item = await work.next(_LOOK_S)
-                if not isinstance(item, Mark):
-                    yield item
-        finally:
-            work.cancel()
-
-    def _begin(self, call: str, items: AsyncGenerator[Value, None]) -> "_Work":
-        work = self._under_way[call] = _Work(items)
-        work.task.add_done_callback(lambda _: self._under_way.pop(call, None))
-        return work
-
-
-class _Work:
+class Work:
     """Reads a generator in one task of its own, which nobody's leaving can break off.
 
     `cancel` raises CancelledError inside of the generator, once: what it says afterwards still
     comes.
     """
 
-    def __init__(self, items: AsyncGenerator[Value, None]) -> None:
+    def __init__(self, items: AsyncGenerator[Value, None], keep_alive_s: float) -> None:
         self.has_ended = False
         self._items = items
+        self._keep_alive_s = keep_alive_s
         self._ready: asyncio.Queue[Value | Mark] = asyncio.Queue()
         self._room = asyncio.Semaphore(_AHEAD)
         self._is_cancelled = False
@@ -112,7 +83,37 @@ class _Work:
         self.task = asyncio.get_running_loop().create_task(self._read())
         self.task.add_done_callback(self._end)
 
-    async def next(self, patience_s: float) -> Value | Mark:
+    async def lines(self, encode: Callable[[Value], bytes]) -> AsyncGenerator[bytes, None]:
+        """What comes, line by line, with an empty one where nothing comes for long."""
+        while not self.has_ended:
+            try:
+                item = await self.next(self._keep_alive_s)
+                line = _LINES[item] if isinstance(item, Mark) else encode(item)
+            except AgentctlError as error:
+                line = encode_error(error)
+            yield line
+
+    async def items(self, has_left: Callable[[], Awaitable[bool]]) -> AsyncGenerator[Value, None]:
+        """What comes, for somebody who waits for the last of it, or has left.
+
+        It ends early when it is cancelled, and is cancelled at the end. Raises what it raises.
+        """
+        try:
+            while not self.has_ended and not await has_left():
+                item = await self.next(_LOOK_S)
+                if not isinstance(item, Mark):
+                    yield item
+        finally:
+            self.cancel()
+
+    async def first(self) -> Value:
+        """The first item. Raises what comes in its place."""
+        item = await self.next(None)
+        if isinstance(item, Mark):
+            raise AnswerInterrupted("the daemon was stopped before the work had begun")
+        return item
+
+    async def next(self, patience_s: float | None) -> Value | Mark:
         """The next item, or a mark. Raises the generator's error, always an AgentctlError."""
         try:
             async with asyncio.timeout(patience_s):

@@ -103,13 +103,13 @@ def add_openai_routes(app: FastAPI, hub: Hub, calls: Calls) -> None:
     async def complete(asked: ChatCompletion, client: Request) -> Response:
         """An answer in OpenAI's shape, streamed when asked so."""
         answer = _Answer(asked.model, wants_usage=_wants_usage(asked))
-        deltas = _deltas(hub, _chat_call(asked))
+        work = calls.begin(_deltas(hub, _chat_call(asked)))
         if asked.stream:
             # What is refused before the first word still has its status.
-            answer.begin(await anext(deltas))
-            lines = calls.lines(token_hex(8), deltas, answer.chunks)
-            return LinesResponse(_events(lines), "text/event-stream")
-        async with aclosing(calls.items(deltas, client.is_disconnected)) as items:
+            answer.begin(await work.first())
+            lines = _events(work.lines(answer.chunks))
+            return LinesResponse(work, lines, "text/event-stream")
+        async with aclosing(work.items(client.is_disconnected)) as items:
             async for delta in items:
                 answer.add(delta)
         return JSONResponse(answer.whole())

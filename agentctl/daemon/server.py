@@ -1,7 +1,6 @@
 """The HTTP server: the routes for programs, the verbs for our own front ends, behind the guard."""
 
 import logging
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
@@ -63,8 +62,8 @@ def _add_own_routes(app: FastAPI, hub: Hub, calls: Calls) -> None:
         except msgspec.DecodeError as error:
             raise UsageProblem(f"the body is no JSON object: {error}", "see /docs") from None
         items = _items(hub, verb, verb.read_arguments(told))
-        lines = calls.lines(call or secrets.token_hex(8), items, verb.encode_item)
-        return LinesResponse(lines, "application/x-ndjson")
+        work = calls.begin(items, call)
+        return LinesResponse(work, work.lines(verb.encode_item), "application/x-ndjson")
 
     @app.post("/calls/{call}/cancel", include_in_schema=False)
     async def cancel_call(call: str) -> dict[str, bool]:

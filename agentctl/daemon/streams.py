@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
-from secrets import token_hex
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from agentctl.core.errors import AgentctlError, AnswerInterrupted
 from agentctl.core.events import Event, RunStarted, encode_event
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.workspace import Workspace
-from agentctl.daemon.calls import Calls
+from agentctl.daemon.calls import Calls, Work
 from agentctl.daemon.hub import Hub
 from agentctl.daemon.problems import STATUS_OF_EXIT
 from agentctl.daemon.wire import ALIVE, CANCELLED, END, Value
@@ -26,15 +25,17 @@ Begin = Callable[[Workspace], AsyncGenerator[T, None]]
 
 
 class LinesResponse(StreamingResponse):
-    """Whoever leaves in the middle has the lines closed at once, not when memory is tidied."""
+    """Lines of some work, which is cancelled at once when their reader leaves."""
 
-    def __init__(self, lines: AsyncGenerator[bytes, None], media_type: str) -> None:
+    def __init__(self, work: Work, lines: AsyncGenerator[bytes, None], media_type: str) -> None:
         super().__init__(lines, media_type=media_type, headers={"Cache-Control": "no-store"})
-        self._lines = lines
+        self._work = work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._lines):
+        try:
             await super().__call__(scope, receive, send)
+        finally:
+            self._work.cancel()
 
 
 class Runs:
@@ -50,10 +51,9 @@ class Runs:
 
         Raises what is refused before the first of them.
         """
-        events = self._begun(begin)
-        first = await anext(events)
-        lines = self._calls.lines(token_hex(8), _with_first(first, events), _sse)
-        return LinesResponse(_without_end(lines), "text/event-stream")
+        work = self._calls.begin(self._begun(begin))
+        first = await work.first()
+        return LinesResponse(work, _sent(first, work), "text/event-stream")
 
     async def answer(self, begin: Begin[Event], client: Request) -> Response:
         """The answer in the shape of `ask --json`; an error has its status."""
@@ -80,7 +80,7 @@ class Runs:
 
     def items(self, begin: Begin[T], client: Request) -> AsyncGenerator[T, None]:
         """What comes of a verb, for a client that waits for its end; leaving cancels it."""
-        return self._calls.items(self._begun(begin), client.is_disconnected)
+        return self._calls.begin(self._begun(begin)).items(client.is_disconnected)
 
     async def set_going(self, begin: Begin[Event]) -> Response:
         """Starts the run, and leaves it to itself; 202 with its id. Raises what it refuses."""
@@ -94,7 +94,7 @@ class Runs:
     async def _go(self, begin: Begin[Event], started: "asyncio.Future[str]") -> None:
         problem: AgentctlError = AnswerInterrupted("the run ended before it had begun")
         try:
-            async with aclosing(self._calls.items(self._begun(begin), _never)) as events:
+            async with aclosing(self._calls.begin(self._begun(begin)).items(_never)) as events:
                 async for event in events:
                     if isinstance(event, RunStarted) and not started.done():
                         started.set_result(event.run_id)
@@ -116,24 +116,17 @@ async def _never() -> bool:
     return False
 
 
-async def _with_first(first: T, rest: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    async with aclosing(rest):
-        yield first
-        async for item in rest:
-            yield item
-
-
 def _sse(event: Value) -> bytes:
     return f"data: {encode_event(event)}\n\n".encode()
 
 
-async def _without_end(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _sent(first: Event, work: Work) -> AsyncGenerator[bytes, None]:
     """Server-sent events have no last line, and say by a comment that they go on."""
-    async with aclosing(lines):
-        async for line in lines:
-            if line == ALIVE:
-                yield b": still at it\n\n"
-            elif line.startswith(b'{"error"'):
-                yield b"event: error\ndata: " + line + b"\n"
-            elif line not in (END, CANCELLED):
-                yield line
+    yield _sse(first)
+    async for line in work.lines(_sse):
+        if line == ALIVE:
+            yield b": still at it\n\n"
+        elif line.startswith(b'{"error"'):
+            yield b"event: error\ndata: " + line + b"\n"
+        elif line not in (END, CANCELLED):
+            yield line

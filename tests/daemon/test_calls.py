@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentctl.core.errors import NotFound
+from agentctl.core.errors import AnswerInterrupted, NotFound
 from agentctl.daemon.calls import Calls
 from agentctl.daemon.wire import ALIVE, CANCELLED, END
 
@@ -47,6 +47,16 @@ class Run:
             self.ended.set()
 
 
+async def lines_of(calls: Calls, items: AsyncGenerator[Any, None]) -> Lines:
+    """As a response reads them, for a client that may leave."""
+    work = calls.begin(items, "id")
+    try:
+        async for line in work.lines(encode):
+            yield line
+    finally:
+        work.cancel()
+
+
 async def some(*items: object) -> AsyncGenerator[object, None]:
     for item in items:
         yield item
@@ -64,14 +74,14 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @given(st.lists(st.integers(), max_size=200))
 def test_all_items_come_in_order_and_then_the_end(items: list[int]) -> None:
     async def read() -> list[bytes]:
-        return [line async for line in Calls().lines("id", some(*items), encode)]
+        return [line async for line in lines_of(Calls(), some(*items))]
 
     assert asyncio.run(read()) == [*map(encode, items), END]
 
 
 def test_what_a_verb_raises_comes_after_what_it_said(caplog: pytest.LogCaptureFixture) -> None:
     async def read(error: Exception) -> list[bytes]:
-        return [line async for line in Calls().lines("id", fails(error), encode)]
+        return [line async for line in lines_of(Calls(), fails(error))]
 
     told, unexpected = asyncio.run(read(NotFound("no", "yes"))), asyncio.run(read(ValueError("x")))
 
@@ -83,7 +93,7 @@ def test_what_a_verb_raises_comes_after_what_it_said(caplog: pytest.LogCaptureFi
 def test_silence_is_filled_with_empty_lines() -> None:
     async def read() -> None:
         calls = Calls(keep_alive_s=0.01)
-        async with aclosing(calls.lines("id", Run().items(), encode)) as lines:
+        async with aclosing(lines_of(calls, Run().items())) as lines:
             assert [await anext(lines) for _ in range(3)] == [b"0\n", ALIVE, ALIVE]
 
     run(read())
@@ -96,7 +106,7 @@ def test_a_cancelled_call_tells_its_end(first: int, read_before: int) -> None:
 
     async def read() -> None:
         calls, work = Calls(), Run(first)
-        lines = calls.lines("id", work.items(), encode)
+        lines = lines_of(calls, work.items())
         beginning = asyncio.ensure_future(anext(lines))
         if first and read_before:
             await beginning
@@ -113,7 +123,7 @@ def test_a_cancelled_call_tells_its_end(first: int, read_before: int) -> None:
 def test_a_call_that_is_cancelled_twice_is_not_disturbed_at_its_end() -> None:
     async def read() -> None:
         calls, work = Calls(), Run(farewell=20)
-        lines = calls.lines("id", work.items(), encode)
+        lines = lines_of(calls, work.items())
         await anext(lines)
         calls.cancel("id")
         assert await anext(lines) == b"bye\n"
@@ -128,7 +138,7 @@ def test_a_call_that_is_cancelled_twice_is_not_disturbed_at_its_end() -> None:
 def test_a_reader_that_leaves_cancels_and_the_end_is_still_stored() -> None:
     async def read() -> None:
         calls, work = Calls(), Run(farewell=3)
-        async with aclosing(calls.lines("id", work.items(), encode)) as lines:
+        async with aclosing(lines_of(calls, work.items())) as lines:
             await anext(lines)
         await work.ended.wait()
         assert work.cancellations == 1
@@ -141,7 +151,7 @@ def test_a_reader_whose_task_is_cancelled_while_the_work_is_on_leaves() -> None:
         calls, work = Calls(), Run(first=0)
 
         async def reader() -> None:
-            async for _ in calls.lines("id", work.items(), encode):
+            async for _ in lines_of(calls, work.items()):
                 pass
 
         reading = asyncio.ensure_future(reader())
@@ -158,7 +168,7 @@ def test_a_reader_whose_task_is_cancelled_while_the_work_is_on_leaves() -> None:
 def test_draining_waits_for_the_ends_of_calls_that_nobody_reads() -> None:
     async def read() -> None:
         calls, work = Calls(), Run(first=1000, farewell=1000)
-        lines = calls.lines("id", work.items(), encode)
+        lines = lines_of(calls, work.items())
         await anext(lines)
         await calls.drain(10)
         assert work.ended.is_set() and len(calls) == 0
@@ -177,7 +187,7 @@ def test_draining_gives_up_on_work_that_does_not_end() -> None:
 
     async def read() -> None:
         calls = Calls()
-        lines = calls.lines("id", stubborn(), encode)
+        lines = lines_of(calls, stubborn())
         await anext(lines)
         await calls.drain(0.01)
         assert len(calls) == 1
@@ -199,7 +209,7 @@ def test_a_reader_that_is_slow_holds_the_work_back() -> None:
             await asyncio.sleep(0)
 
     async def read() -> None:
-        async with aclosing(Calls().lines("id", endless(), encode)) as lines:
+        async with aclosing(lines_of(Calls(), endless())) as lines:
             await anext(lines)
             for _ in range(1000):
                 await asyncio.sleep(0)
@@ -223,7 +233,7 @@ def test_work_runs_in_one_task_from_its_beginning_to_its_end() -> None:
                 yield n
 
     async def read() -> None:
-        assert len([line async for line in Calls().lines("id", items(), encode)]) == 4
+        assert len([line async for line in lines_of(Calls(), items())]) == 4
 
     run(read())
     assert len(tasks) == 1
@@ -238,9 +248,9 @@ def test_whoever_waits_gets_all_items_and_the_error() -> None:
 
     async def read() -> None:
         calls = Calls()
-        assert [item async for item in calls.items(some(1, 2), stays)] == [1, 2]
+        assert [item async for item in calls.begin(some(1, 2)).items(stays)] == [1, 2]
         with pytest.raises(NotFound):
-            async for _ in calls.items(fails(NotFound("no")), stays):
+            async for _ in calls.begin(fails(NotFound("no"))).items(stays):
                 pass
 
     run(read())
@@ -253,9 +263,38 @@ def test_whoever_does_not_wait_any_more_cancels() -> None:
         async def has_left() -> bool:
             return bool(said)
 
-        async for item in Calls().items(work.items(), has_left):
+        async for item in Calls().begin(work.items()).items(has_left):
             said.append(item)
         await work.ended.wait()
         assert (said, work.cancellations) == ([0], 1)
+
+    run(read())
+
+
+# For those who must know the first item before they answer
+
+
+def test_the_first_item_comes_before_the_lines_of_the_rest() -> None:
+    async def read() -> None:
+        work = Calls().begin(some(1, 2))
+        assert await work.first() == 1
+        assert [line async for line in work.lines(encode)] == [b"2\n", END]
+
+    run(read())
+
+
+def test_what_comes_in_place_of_a_first_item_is_raised() -> None:
+    async def refuses() -> AsyncGenerator[int, None]:
+        raise NotFound("no")
+        yield
+
+    async def read() -> None:
+        with pytest.raises(NotFound):
+            await Calls().begin(refuses()).first()
+        calls, work = Calls(), Run(first=0, farewell=0)
+        begun = calls.begin(work.items())
+        await calls.drain(10)
+        with pytest.raises(AnswerInterrupted):
+            await begun.first()
 
     run(read())

@@ -1,0 +1,1 @@
+"""The dashboard: one screen for chat, agents, tasks, knowledge and the machine."""

@@ -1,0 +1,188 @@
+"""The dashboard as an application: its screens, its keys, its colours, and what they share."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from importlib import import_module
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from agentctl.core.config import Settings
+from agentctl.core.errors import AgentctlError, ConfigError, RetryError
+from agentctl.tui.dialogs import TextDialog
+from agentctl.tui.frame import PLACES, Frame, HealthSign
+from agentctl.tui.health import Health, read_health
+from agentctl.tui.link import Link
+from agentctl.tui.themes import THEMES, theme_name
+
+# Seconds between two looks at the health of the daemon and the model.
+_HEARTBEAT_S = 3.0
+
+
+def _screen(mode: str) -> Callable[[], Screen[Any]]:
+    """A screen is imported when it is first shown."""
+
+    def make() -> Screen[Any]:
+        module = import_module(f"agentctl.tui.{mode}_screen")
+        made: Screen[Any] = getattr(module, f"{mode.capitalize()}Screen")()
+        return made
+
+    return make
+
+
+class Dashboard(App[None]):
+    """Sees the Workspace only, by way of `link`."""
+
+    TITLE = "agentctl"
+    CSS_PATH = "app.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        mode: _screen(mode) for mode in PLACES
+    }
+    DEFAULT_MODE = "chat"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, f"go('{mode}')", name, id=f"app.{mode}", show=False, priority=True)
+            for mode, (key, name) in PLACES.items()
+        ),
+        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", priority=True),
+        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
+    ]
+
+    def __init__(self, settings: Settings, link: Link, *, shows_tour: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.link = link
+        self.health = Health("unknown", "…", "")
+        self._shows_tour = shows_tour
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = theme_name(settings.tui.theme)
+        self.set_keymap(read_keys(settings.tui.keys))
+
+    # Its life
+
+    def on_mount(self) -> None:
+        # The first picture does not wait for the workspace.
+        self.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        try:
+            await self.link.open()
+        except AgentctlError as error:
+            self.tell(error)
+            return
+        self.run_worker(self._follow_changes(), group="changes")
+        self.set_interval(_HEARTBEAT_S, self._look_at_health)
+        self._look_at_health()
+        self.refresh_place()
+        if self._shows_tour:
+            from agentctl.tui.tour import show_tour
+
+            show_tour(self)
+
+    async def on_unmount(self) -> None:
+        await self.link.close()
+
+    async def _follow_changes(self) -> None:
+        async for is_new in self.link.changes():
+            if is_new:
+                found = "a daemon runs: its models are used"
+                alone = "the daemon stopped: going on alone"
+                self.notify(found if self.link.with_daemon else alone, markup=False)
+            self.refresh_place()
+
+    # What screens use
+
+    def refresh_place(self) -> None:
+        """Lets the screen that is shown read anew what it shows."""
+        screen = self.screen
+        if isinstance(screen, Frame) and self.link.is_open:
+            screen.query_one(HealthSign).show(self.health.level, self.health.word)
+            self.attempt(screen.refresh_data(), group="refresh")
+
+    def attempt(self, work: Coroutine[Any, Any, None], group: str = "work") -> None:
+        """Does `work` in the background; what goes wrong with it is told. One of `group` at once
+        when that is "refresh": the newest."""
+
+        async def tried() -> None:
+            try:
+                await work
+            except AgentctlError as error:
+                self.tell(error)
+
+        self.run_worker(tried(), group=group, exclusive=group == "refresh", exit_on_error=True)
+
+    def tell(self, error: AgentctlError) -> None:
+        """An error where it does not hide anything: what is wrong, and what mends it."""
+        severity = "warning" if isinstance(error, RetryError) else "error"
+        self.notify(f"{error.message}\n{error.hint}", severity=severity, markup=False, timeout=10)
+
+    def call_back(self, text: str) -> None:
+        """Something that the user wants to know of, wherever they look."""
+        self.notify(text, markup=False)
+        if not self.app_focus and self.settings.daemon.notify:
+            from agentctl.core.automation.notifications import notify
+
+            target = self.settings.daemon.notify
+
+            async def tell_outside() -> None:
+                await notify(target, "agentctl", text, {})
+
+            self.attempt(tell_outside())
+
+    def show_help(self, text: str) -> None:
+        common = "\n".join(f"{key}: {name}" for key, name in PLACES.values())
+        general = "ctrl+p: every command\nctrl+q: quit\nctrl+z: to the shell, fg comes back"
+        self.push_screen(TextDialog("Keys", f"{text.strip()}\n\n{common}\n{general}"))
+
+    def show_health(self) -> None:
+        self.push_screen(TextDialog(self.health.word, self.health.advice or "no news yet"))
+
+    # Keys and commands
+
+    async def action_go(self, mode: str) -> None:
+        await self.switch_mode(mode)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        for mode, (key, name) in PLACES.items():
+            yield SystemCommand(
+                f"Go to {name}", f"The screen, {key}", lambda mode=mode: self.switch_mode(mode)
+            )
+        yield SystemCommand("Health", "How the daemon and the model are", self.show_health)
+        for theme in THEMES:
+            shown = theme.name.removeprefix("agentctl-")
+            yield SystemCommand(
+                f"Theme: {shown}", "Other colours", lambda name=theme.name: self._use_theme(name)
+            )
+        yield SystemCommand("Quit", "Leave the dashboard", self.action_quit)
+        if isinstance(screen, Frame):
+            yield SystemCommand("Help", "The keys of this screen", screen.action_help)
+            yield from screen.commands()
+
+    def _use_theme(self, name: str) -> None:
+        self.theme = name
+
+    def _look_at_health(self) -> None:
+        self.run_worker(self._measure_health(), group="health", exclusive=True)
+
+    async def _measure_health(self) -> None:
+        try:
+            self.health = read_health(await self.link.workspace.measure())
+        except AgentctlError as error:
+            self.health = Health("red", error.message, error.hint)
+        if isinstance(self.screen, Frame):
+            self.screen.query_one(HealthSign).show(self.health.level, self.health.word)
+
+
+def read_keys(text: str) -> dict[str, str]:
+    """`app.quit=f10, chat.stop=ctrl+x` as a keymap. Raises ConfigError."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    for name, equals, key in pairs:
+        if not equals or not name.strip() or not key.strip():
+            raise ConfigError(
+                f"tui.keys: {name.strip()!r} is no name and key",
+                'agentctl config set tui.keys "app.quit=f10"',
+            )
+    return {name.strip(): key.strip() for name, _, key in pairs}

@@ -1,0 +1,34 @@
+"""How all is, in one word and one colour, and what to do when it is not well."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agentctl.core.automation.measurements import SystemStats
+
+Level: TypeAlias = Literal["unknown", "green", "yellow", "red"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`word` stands on every screen, `advice` says more: what is wrong, and the mend."""
+
+    level: Level
+    word: str
+    advice: str
+
+
+def read_health(stats: SystemStats) -> Health:
+    backend = stats.backend
+    if backend.status == "degraded":
+        return Health("red", "model server down", f"{backend.detail}\n{backend.fix}")
+    if backend.status == "retrying":
+        return Health("yellow", "model server is being mended", backend.detail)
+    if stats.warnings:
+        return Health("yellow", stats.warnings[0], "\n".join(stats.warnings))
+    if stats.daemon.status == "stopped":
+        advice = (
+            "No daemon runs: tasks, watched folders and the history of measurements rest.\n"
+            "Start it: agentctl daemon start"
+        )
+        return Health("green", "ok, no daemon", advice)
+    return Health("green", "ok", "The daemon and the models are well.")

@@ -1,0 +1,99 @@
+"""The Workspace that the dashboard talks to: a running daemon's, or one of its own.
+
+A daemon that stops under it is no end: the dashboard goes on alone, says so, and changes over again
+when a daemon is back.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+
+from agentctl.core.errors import AgentctlError, BackendUnreachable, RetryError
+from agentctl.core.workspace import Workspace
+
+Open = Callable[[], AbstractAsyncContextManager[Workspace]]
+
+# Seconds between two looks for a daemon, while there is none.
+_LOOK_S = 3.0
+
+
+class Link:
+    """`workspace` is there between `open` and `close`, though not always the same one.
+
+    Args:
+        open_workspace: the daemon's where one runs, else one in this process.
+        is_daemon_running: cheap.
+    """
+
+    def __init__(self, open_workspace: Open, is_daemon_running: Callable[[], bool]) -> None:
+        self._open = open_workspace
+        self._is_daemon_running = is_daemon_running
+        self._context: AbstractAsyncContextManager[Workspace] | None = None
+        self._workspace: Workspace | None = None
+        self.with_daemon = False
+
+    @property
+    def workspace(self) -> Workspace:
+        """Raises BackendUnreachable before `open` and after `close`."""
+        if self._workspace is None:
+            raise BackendUnreachable("the workspace is not open yet", "wait a moment")
+        return self._workspace
+
+    @property
+    def is_open(self) -> bool:
+        return self._workspace is not None
+
+    async def open(self) -> None:
+        """Raises what opening a workspace raises."""
+        self.with_daemon = self._is_daemon_running()
+        self._context = self._open()
+        self._workspace = await self._context.__aenter__()
+
+    async def close(self) -> None:
+        if self._context is not None:
+            context, self._context, self._workspace = self._context, None, None
+            with suppress(AgentctlError):
+                await context.__aexit__(None, None, None)
+
+    async def changes(self) -> AsyncGenerator[bool, None]:
+        """Yields whenever something was stored by anybody: True when the workspace is another one.
+
+        Never ends by itself.
+        """
+        is_new = False
+        while True:
+            watching = asyncio.ensure_future(self._wait_for_other(self.with_daemon))
+            try:
+                async with aclosing(self.workspace.changes()) as changes:
+                    async for _ in _until(changes, watching):
+                        yield is_new
+                        is_new = False
+            except RetryError:
+                pass
+            finally:
+                watching.cancel()
+            await self.close()
+            await self.open()
+            is_new = True
+
+    async def _wait_for_other(self, had_daemon: bool) -> None:
+        while self._is_daemon_running() == had_daemon:  # noqa: ASYNC110 - another process starts
+            await asyncio.sleep(_LOOK_S)
+
+
+async def _until(
+    items: AsyncGenerator[int, None], end: "asyncio.Future[None]"
+) -> AsyncGenerator[int, None]:
+    """The items until `end` is done."""
+    while True:
+        coming = asyncio.ensure_future(anext(items))
+        done, _ = await asyncio.wait((coming, end), return_when=asyncio.FIRST_COMPLETED)
+        if coming not in done:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, RetryError):
+                await coming
+            return
+        try:
+            yield coming.result()
+        except StopAsyncIteration:
+            return
