@@ -116,8 +116,12 @@ class Dashboard(App[None]):
 
     def tell(self, error: AgentctlError) -> None:
         """An error where it does not hide anything: what is wrong, and what mends it."""
-        severity = "warning" if isinstance(error, RetryError) else "error"
-        self.notify(f"{error.message}\n{error.hint}", severity=severity, markup=False, timeout=10)
+        self.notify(
+            f"{error.message}\n{error.hint}",
+            severity="warning" if isinstance(error, RetryError) else "error",
+            markup=False,
+            timeout=10,
+        )
 
     def call_back(self, text: str) -> None:
         """Something that the user wants to know of, wherever they look."""
