@@ -1,6 +1,5 @@
 """Whether a network address can only mean this machine."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
@@ -23,6 +22,8 @@ def stays_here(address: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
     try:
         return host.lower() == "localhost" or ("%" not in host and ip_address(host).is_loopback)
     except ValueError:

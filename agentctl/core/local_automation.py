@@ -103,8 +103,9 @@ class AutomationVerbs:
         return self._tasks.add(request)
 
     async def preview_task(self, request: "TaskRequest", count: int = 5) -> list[str]:
-        from agentctl.core.automation.schedule import next_times, to_text
+        from agentctl.core.automation.schedule import check, next_times, to_text
 
+        check(request.trigger)
         return [*map(to_text, islice(next_times(request.trigger, datetime.now(UTC)), count))]
 
     async def enable_task(self, reference: str, *, is_enabled: bool) -> "TaskEntry":

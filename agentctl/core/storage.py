@@ -88,6 +88,8 @@ def translated_errors(path: Path | str = "the database") -> Iterator[None]:
                 f"{path}: no space left to store it", "free some disk space, then: agentctl doctor"
             ) from error
         raise StorageError(f"{path}: {message}", "agentctl doctor") from error
+    except OverflowError:
+        raise StorageError("a number is too large to be stored", "give a smaller one") from None
     except (sqlite3.Error, OSError) as error:
         raise StorageError(f"{path}: {error}", "agentctl doctor") from error
 

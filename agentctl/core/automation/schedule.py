@@ -58,6 +58,21 @@ def once(text: str, now: datetime, timezone: str) -> Trigger:
     return Trigger(kind="once", expression=to_text(moment), timezone=timezone)
 
 
+def check(trigger: Trigger) -> None:
+    """Raises UsageProblem for a trigger that none of the above could have made."""
+    if trigger.kind == "cron":
+        cron(trigger.expression, trigger.timezone)
+    elif trigger.kind == "interval":
+        interval(f"{trigger.expression}s")
+    else:
+        try:
+            is_aware = datetime.fromisoformat(trigger.expression).tzinfo is not None
+        except ValueError:
+            is_aware = False
+        if not is_aware:
+            raise UsageProblem(f"{trigger.expression!r} is no time in UTC", f"--at {MOMENTS}")
+
+
 def next_times(trigger: Trigger, after: datetime) -> Iterator[datetime]:
     """When it is due: aware, in UTC, strictly after `after`, ascending.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from agentctl.core.automation.notifications import check_target
-from agentctl.core.automation.schedule import next_time, to_text
+from agentctl.core.automation.schedule import check, next_time, to_text
 from agentctl.core.automation.tasks import TaskEntry, TaskRequest, TaskRun, TaskStatus, Trigger
 from agentctl.core.config import nearest
 from agentctl.core.errors import NotFound, UsageProblem
@@ -47,6 +47,7 @@ class TaskStore:
         _check_name(request.name)
         for target in request.options.notify:
             check_target(target)
+        check(request.trigger)
         if next_time(request.trigger, self._now()) is None:
             raise UsageProblem(
                 f"task {request.name} would never be due",

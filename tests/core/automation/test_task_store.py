@@ -16,6 +16,22 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        Trigger(kind="once", expression="soon"),
+        Trigger(kind="once", expression="2999-01-01T00:00:00"),
+        Trigger(kind="interval", expression="0"),
+        Trigger(kind="interval", expression="-60"),
+        Trigger(kind="cron", expression="61 * * * *"),
+        Trigger(kind="cron", expression="0 3 * * *", timezone="Nowhere/City"),
+    ],
+)
+def test_a_trigger_that_makes_no_sense_is_refused(bench: Bench, trigger: Trigger) -> None:
+    with pytest.raises(UsageProblem):
+        bench.add(trigger=trigger)
+
+
 def test_a_task_is_found_as_it_was_added_by_name_and_by_id(bench: Bench) -> None:
     options = TaskOptions(missed="skip", retries=2, notify=("desktop",))
     entry = bench.add("tidy", action=AGENT, options=options)
