@@ -64,6 +64,7 @@ class Host:
         paths: Paths,
         environ: Mapping[str, str],
         listening: Listening,
+        url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.config = config
@@ -75,6 +76,7 @@ class Host:
         self._environ = environ
         self._started = now()
         self._listening = listening
+        self._url = url
         self._background: set[asyncio.Task[None]] = set()
         aside = _set_damaged_aside(paths, now)
         self.connection = open_database(paths.database)
@@ -137,7 +139,7 @@ class Host:
             status="degraded" if problems else "healthy",
             version=__version__,
             pid=os.getpid(),
-            url=self._listening.url,
+            url=self._url,
             socket=self._listening.path,
             started=self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             uptime_s=(self.now() - self._started).total_seconds(),

@@ -6,7 +6,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from agentctl import __version__
@@ -38,45 +38,54 @@ async def run_daemon(
 ) -> None:
     """Runs until a signal or `/shutdown` ends it, and finishes or stores what runs then.
 
+    Beside a place with TLS it also listens at the loopback without, for the user's own commands.
+
     Raises:
         BackendBusy: a daemon runs already, or the port is taken.
         StorageError: the database cannot be opened.
     """
-    with only_daemon(paths):
-        listening = listen(place)
-        try:
-            from agentctl.daemon.host import Host
-            from agentctl.daemon.upkeep import Upkeep
+    with only_daemon(paths), ExitStack() as stack:
+        listening = stack.enter_context(closing(listen(place)))
+        places = [(place, listening)]
+        own = listening
+        if place.certificate is not None:
+            inside = Place(socket=place.socket)
+            own = stack.enter_context(closing(listen(inside)))
+            places.append((inside, own))
+        from agentctl.daemon.host import Host
+        from agentctl.daemon.upkeep import Upkeep
 
-            host = Host(config, paths, environ, listening)
-            token = secrets.token_urlsafe(32)
-            server = _make_server(host, listening, place, token)
+        host = Host(config, paths, environ, own, url=listening.url)
+        token = secrets.token_urlsafe(32)
+        serving = [
+            (_make_server(host, listening, place, token), listening) for place, listening in places
+        ]
 
-            def announce(current: Config) -> None:
-                write_address(
-                    paths, _address(host, listening, token, fingerprint(current, environ))
-                )
+        def announce(current: Config) -> None:
+            write_address(paths, _address(host, own, token, fingerprint(current, environ)))
 
-            host.start()
-            Upkeep(host, load, announce).begin()
-            announce(config)
-            with _signals(host.shut_down):
-                ready(host.state())
-                await _serve(host, server, listening)
-        finally:
-            listening.close()
+        host.start()
+        Upkeep(host, load, announce).begin()
+        announce(config)
+        with _signals(host.shut_down):
+            ready(host.state())
+            await _serve(host, serving)
 
 
-async def _serve(host: "Host", server: "uvicorn.Server", listening: Listening) -> None:
-    serving = asyncio.ensure_future(server.serve(list(listening.sockets)))
+async def _serve(host: "Host", servers: "list[tuple[uvicorn.Server, Listening]]") -> None:
+    serving = [
+        asyncio.ensure_future(server.serve(list(listening.sockets)))
+        for server, listening in servers
+    ]
     stopped = asyncio.ensure_future(host.stopping.wait())
-    await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    await asyncio.wait((*serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+    host.shut_down()
     # From here on commands do their work themselves.
     host.paths.daemon_address.unlink(missing_ok=True)
-    server.should_exit = True
+    for server, _ in servers:
+        server.should_exit = True
     await host.stop(_ENDING_S)
-    await serving
+    await asyncio.gather(*serving)
 
 
 def _address(host: "Host", listening: Listening, token: str, settings: str) -> DaemonAddress:

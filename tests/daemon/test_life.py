@@ -1,10 +1,15 @@
 """A daemon as a user meets it: processes that start, stop, are killed, and come back."""
 
+import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +19,10 @@ import pytest
 
 from agentctl.core.paths import Paths, find_paths
 from agentctl.core.storage import open_database
-from tests.support.cli import environment, run
+from agentctl.daemon.client import daemon_endpoint, is_answering
+from agentctl.daemon.listening import Place
+from tests.support.cli import command, environment, run
+from tests.support.daemon import running_daemon
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -196,10 +204,6 @@ def test_settings_that_change_are_used_and_broken_ones_are_not(env: dict[str, st
 
 
 def test_a_stop_keeps_what_was_answered_until_then(env: dict[str, str], home: Path) -> None:
-    import subprocess
-
-    from tests.support.cli import command
-
     model = script(home, "word " * 2000, delay_s=0.05)
     ok("daemon", "start", env=env)
     asking = subprocess.Popen(
@@ -232,3 +236,27 @@ def test_a_command_whose_settings_differ_does_its_work_itself(
 
     assert done.returncode == 0
     ok("daemon", "stop", env=env)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="nothing here makes a certificate")
+def test_with_tls_other_machines_come_in_and_commands_still_do(home: Path) -> None:
+    names = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    key, certificate = home / "key.pem", home / "certificate.pem"
+    subprocess.run(
+        [*names, "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost"],
+        check=True,
+        capture_output=True,
+    )
+    place = Place(host="127.0.0.1", certificate=str(certificate), key=str(key))
+    listening: list[str] = []
+
+    with running_daemon(home / "agentctl", place=place, told=listening.append) as address:
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.check_hostname = False
+        with urllib.request.urlopen(f"{listening[0]}/health", context=context) as answer:
+            outside = json.load(answer)
+        inside = asyncio.run(is_answering(daemon_endpoint(address)))
+
+    assert listening[0].startswith("https://")
+    assert outside == {"status": "healthy"}
+    assert inside

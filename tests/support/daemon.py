@@ -31,8 +31,9 @@ def running_daemon(
     environ: Mapping[str, str] = ENVIRONMENT,
     change: Callable[[Config], Config] = lambda config: config,
     place: Place | None = None,
+    told: Callable[[str], None] = lambda url: None,
 ) -> Iterator[DaemonAddress]:
-    """One that listens; stopped cleanly at the end."""
+    """One that listens; stopped cleanly at the end. `told` hears where others reach it."""
     paths = daemon_paths(home)
     listens = threading.Event()
     failures: list[BaseException] = []
@@ -40,7 +41,8 @@ def running_daemon(
     def load() -> Config:
         return change(load_config(paths, environ, home))
 
-    def ready(_: DaemonState) -> None:
+    def ready(state: DaemonState) -> None:
+        told(state.url)
         listens.set()
 
     def live() -> None:
