@@ -170,11 +170,13 @@ def test_a_damaged_database_is_kept_and_told(env: dict[str, str]) -> None:
 
     ok("daemon", "start", env=env)
     status = run("daemon", "status", env=env)
+    doctor = run("doctor", env=env)
 
     (kept,) = paths.data.glob("agentctl.db.damaged-*")
     assert kept.read_bytes() == damaged
     assert status.returncode == 1
     assert str(kept) in status.stderr
+    assert str(kept) in doctor.stdout
     assert ok("sessions", "list", env=env) is not None
 
 
