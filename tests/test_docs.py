@@ -2,8 +2,8 @@
 
 The examples are the ```console blocks of the user guide and of the daemon's. Those below one `##`
 heading run in order, in a home and a folder of their own, with a scripted Ollama that gives the
-replies named in `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any lines; a command
-without output below it may say anything.
+replies named in `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
+lines; a command without output below it may say anything.
 """
 
 import json

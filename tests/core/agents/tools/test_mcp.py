@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,16 @@ def paths(tmp_path: Path) -> Paths:
 @pytest.fixture(autouse=True)
 def no_server_is_left() -> Iterator[None]:
     yield
-    children = psutil.Process().children(recursive=True)
-    assert [each.cmdline() for each in children if str(PROGRAM) in each.cmdline()] == []
+    assert [line for line in command_lines() if str(PROGRAM) in line] == []
+
+
+def command_lines() -> list[list[str]]:
+    """Of the processes that this one has started, and that live."""
+    lines = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            lines.append(child.cmdline())
+    return lines
 
 
 @pytest.fixture
