@@ -103,7 +103,16 @@ def root(
 
         Output(PROGRAM).line(f"{PROGRAM} {__version__}")
     elif ctx.invoked_subcommand is None:
-        Output(PROGRAM).line(ctx.get_help())
+        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            _open_dashboard(ctx)
+        else:
+            Output(PROGRAM).line(ctx.get_help())
+
+
+def _open_dashboard(ctx: typer.Context) -> None:
+    command = get_command(import_module("agentctl.commands.tui").app)
+    with command.make_context("tui", [], parent=ctx) as inner:
+        command.invoke(inner)
 
 
 def run(arguments: Sequence[str]) -> int:

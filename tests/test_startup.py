@@ -68,7 +68,9 @@ def test_version_loads_no_command_line(home: Path) -> None:
     assert "typer" not in loaded_by(["--version"], environment(home))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ask", "--help"], ["models", "--help"], ["tui", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str], home: Path) -> None:
     loaded = loaded_by(arguments, environment(home))
 
@@ -138,3 +140,20 @@ def test_agents_and_runs_are_listed_without_any_framework(home: Path) -> None:
 
     for command in ("agents", "runs"):
         assert loaded_by([command, "list"], env) & HEAVY == set()
+
+
+def test_the_dashboard_is_drawn_with_nothing_heavy_but_textual(home: Path) -> None:
+    program = (
+        "import sys; from agentctl.commands.tui import make_dashboard;"
+        "from agentctl.commands.common import load_config; import agentctl.tui.chat_screen;"
+        "make_dashboard(load_config(), None, None); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert set(done.stdout.split()) & HEAVY == {"textual"}

@@ -242,9 +242,11 @@ class LocalWorkspace(AutomationVerbs):
     async def list_sessions(self, limit: int | None = None) -> list[Session]:
         return self._sessions.recent(limit)
 
-    async def show_session(self, reference: str) -> tuple[Session, list[StoredMessage]]:
+    async def show_session(
+        self, reference: str, last: int | None = None
+    ) -> tuple[Session, list[StoredMessage]]:
         session = self._sessions.find(reference)
-        return session, self._sessions.messages(session.id)
+        return session, self._sessions.messages(session.id, last)
 
     async def search_sessions(self, query: str, limit: int = 20) -> list[SessionMatch]:
         return self._sessions.search(query, limit)

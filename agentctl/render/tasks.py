@@ -37,43 +37,46 @@ def show_tasks(output: Output, tasks: "Sequence[TaskEntry]", now: datetime) -> N
 
 def show_task(output: Output, task: "TaskEntry", now: datetime) -> None:
     """All that is known of it but its history; what it does stands last, in full."""
+    output.fields(task_fields(task, now))
+    output.line(f"\n[{_actor(task.action)}]\n{task.action.text}")
+
+
+def task_fields(task: "TaskEntry", now: datetime) -> dict[str, str]:
+    """What is known of it, by names, but what it does."""
     action, options, last = task.action, task.options, task.last_run
-    output.fields(
-        {
-            "task": f"{task.name} ({task.id})",
-            "when": explain(task.trigger),
-            "next run": next_run(task, now),
-            "last run": f"{local(last.started)}: {last.status}" if last else "-",
-            "model": action.model or "-",
-            "collection": action.collection or "-",
-            "folder": action.folder or "-",
-            "missed": options.missed,
-            "interrupted": options.interrupted,
-            "timeout": duration_words(int(options.timeout_s)),
-            "retries": str(options.retries),
-            "notify": f"{', '.join(options.notify)} ({options.notify_on})"
-            if options.notify
-            else "-",
-            "added": local(task.created),
-        }
-    )
-    output.line(f"\n[{_actor(action)}]\n{action.text}")
+    whom = ", ".join(options.notify)
+    return {
+        "task": f"{task.name} ({task.id})",
+        "when": explain(task.trigger),
+        "next run": next_run(task, now),
+        "last run": f"{local(last.started)}: {last.status}" if last else "-",
+        "model": action.model or "-",
+        "collection": action.collection or "-",
+        "folder": action.folder or "-",
+        "missed": options.missed,
+        "interrupted": options.interrupted,
+        "timeout": duration_words(int(options.timeout_s)),
+        "retries": str(options.retries),
+        "notify": f"{whom} ({options.notify_on})" if whom else "-",
+        "added": local(task.created),
+    }
 
 
 def show_history(output: Output, runs: "Sequence[TaskRun]") -> None:
     output.table(
         ("task", "due", "started", "took", "status", "result"),
-        [
-            (
-                run.task,
-                local(run.due) if run.due else "by hand",
-                local(run.started),
-                _took(run),
-                run.status if run.attempt == 1 else f"{run.status} (attempt {run.attempt})",
-                _first_line(run.error or run.result),
-            )
-            for run in runs
-        ],
+        [(run.task, *history_row(run)) for run in runs],
+    )
+
+
+def history_row(run: "TaskRun") -> tuple[str, str, str, str, str]:
+    """One attempt: when it was due, began, how long it took, how it ended, what came of it."""
+    return (
+        local(run.due) if run.due else "by hand",
+        local(run.started),
+        _took(run),
+        run.status if run.attempt == 1 else f"{run.status} (attempt {run.attempt})",
+        _first_line(run.error or run.result),
     )
 
 
@@ -88,8 +91,7 @@ def next_run(task: "TaskEntry", now: datetime) -> str:
         return "paused"
     if task.next_run is None:
         return "never again"
-    ahead = (datetime.fromisoformat(task.next_run) - now).total_seconds()
-    return f"{local(task.next_run)} ({_ahead(ahead)})"
+    return f"{local(task.next_run)} ({ahead(task.next_run, now)})"
 
 
 def local(moment: str) -> str:
@@ -102,7 +104,9 @@ def _actor(action: "Action") -> str:
     return action.agent or "auto" if action.kind == "agent" else action.kind
 
 
-def _ahead(seconds: float) -> str:
+def ahead(moment: str, now: datetime) -> str:
+    """How far away a moment (ISO 8601) is: `in 3 h`."""
+    seconds = (datetime.fromisoformat(moment) - now).total_seconds()
     if seconds < 0:
         return "overdue"
     minutes = round(seconds / 60)

@@ -4,9 +4,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from importlib import import_module
 from typing import Any, ClassVar
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from agentctl.core.config import Settings
 from agentctl.core.errors import AgentctlError, ConfigError, RetryError
@@ -15,6 +18,7 @@ from agentctl.tui.frame import PLACES, Frame, HealthSign
 from agentctl.tui.health import Health, read_health
 from agentctl.tui.link import Link
 from agentctl.tui.themes import THEMES, theme_name
+from agentctl.tui.waiting import WaitingRuns
 
 # Seconds between two looks at the health of the daemon and the model.
 _HEARTBEAT_S = 3.0
@@ -50,11 +54,23 @@ class Dashboard(App[None]):
         Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
     ]
 
-    def __init__(self, settings: Settings, link: Link, *, shows_tour: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        link: Link,
+        *,
+        session: str | None = None,
+        model: str | None = None,
+        shows_tour: bool = False,
+    ) -> None:
+        """`session` and `model` are those that the chat begins with, when they were named."""
         super().__init__()
         self.settings = settings
         self.link = link
+        self.first_session = session
+        self.first_model = model
         self.health = Health("unknown", "…", "")
+        self.waiting = WaitingRuns()
         self._shows_tour = shows_tour
         for theme in THEMES:
             self.register_theme(theme)
@@ -80,10 +96,21 @@ class Dashboard(App[None]):
         if self._shows_tour:
             from agentctl.tui.tour import show_tour
 
-            show_tour(self)
+            show_tour(self, self.link.workspace, self.settings.model)
 
     async def on_unmount(self) -> None:
         await self.link.close()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What nobody had foreseen, when it ended by that."""
+        error = self._exception
+        return error.error if isinstance(error, WorkerFailed) else error  # type: ignore[return-value]
+
+    def _fatal_error(self) -> None:
+        # Textual's own would print pages with the values of all variables: whoever ran the
+        # application tells of `failure`.
+        self._close_messages_no_wait()
 
     async def _follow_changes(self) -> None:
         async for is_new in self.link.changes():
@@ -92,27 +119,44 @@ class Dashboard(App[None]):
                 alone = "the daemon stopped: going on alone"
                 self.notify(found if self.link.with_daemon else alone, markup=False)
             self.refresh_place()
+            self.attempt(self._look_for_waiting(), group="waiting")
+
+    async def _look_for_waiting(self) -> None:
+        news = await self.waiting.news(self.link.workspace)
+        if len(news) == 1:
+            self.call_back(f"{news[0].run.agent} waits for you: F3 Agents")
+        elif news:
+            self.call_back(f"{len(news)} runs wait for you: F3 Agents")
 
     # What screens use
 
     def refresh_place(self) -> None:
         """Lets the screen that is shown read anew what it shows."""
+        if not (self.is_running and self.link.is_open):
+            return
         screen = self.screen
-        if isinstance(screen, Frame) and self.link.is_open:
-            screen.query_one(HealthSign).show(self.health.level, self.health.word)
-            self.attempt(screen.refresh_data(), group="refresh")
+        if not (isinstance(screen, Frame) and screen.is_mounted):
+            return
+        screen.query_one(HealthSign).show(self.health.level, self.health.word)
+        self._refresh(screen)
 
-    def attempt(self, work: Coroutine[Any, Any, None], group: str = "work") -> None:
-        """Does `work` in the background; what goes wrong with it is told. One of `group` at once
-        when that is "refresh": the newest."""
+    @work(group="refresh", exclusive=True)
+    async def _refresh(self, screen: Frame) -> None:
+        await self._try(screen.refresh_data())
 
-        async def tried() -> None:
-            try:
-                await work
-            except AgentctlError as error:
-                self.tell(error)
+    def attempt(self, doing: Coroutine[Any, Any, None], group: str = "work") -> None:
+        """Does it in the background; what goes wrong with it is told."""
+        self.run_worker(self._try(doing), group=group)
 
-        self.run_worker(tried(), group=group, exclusive=group == "refresh", exit_on_error=True)
+    async def _try(self, doing: Coroutine[Any, Any, None]) -> None:
+        try:
+            await doing
+        except AgentctlError as error:
+            self.tell(error)
+        except NoMatches:
+            # At the end the parts of a screen go one by one.
+            if self.is_running:
+                raise
 
     def tell(self, error: AgentctlError) -> None:
         """An error where it does not hide anything: what is wrong, and what mends it."""
@@ -176,7 +220,9 @@ class Dashboard(App[None]):
             self.health = read_health(await self.link.workspace.measure())
         except AgentctlError as error:
             self.health = Health("red", error.message, error.hint)
-        if isinstance(self.screen, Frame):
+        if not self.is_running:
+            return
+        if isinstance(self.screen, Frame) and self.screen.is_mounted:
             self.screen.query_one(HealthSign).show(self.health.level, self.health.word)
 
 

@@ -87,11 +87,16 @@ async def _until(
     """The items until `end` is done."""
     while True:
         coming = asyncio.ensure_future(anext(items))
-        done, _ = await asyncio.wait((coming, end), return_when=asyncio.FIRST_COMPLETED)
-        if coming not in done:
-            coming.cancel()
-            with suppress(asyncio.CancelledError, RetryError):
-                await coming
+        try:
+            await asyncio.wait((coming, end), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when we are cancelled: a generator that runs cannot be closed.
+            is_over = not coming.done()
+            if is_over:
+                coming.cancel()
+                with suppress(asyncio.CancelledError, RetryError):
+                    await coming
+        if is_over:
             return
         try:
             yield coming.result()

@@ -105,15 +105,15 @@ class SessionStore:
         """The latest first."""
         return self._sessions("", (), limit)
 
-    def messages(self, session: str) -> list[StoredMessage]:
-        """In order, with what had arrived of unfinished answers."""
+    def messages(self, session: str, last: int | None = None) -> list[StoredMessage]:
+        """In order, with what had arrived of unfinished answers; all, or the `last` so many."""
         attachments = self._attachments(session)
         with translated_errors():
             rows = self._connection.execute(
                 f"""SELECT id, role, content || {_parts(0)}, thinking || {_parts(1)}, status,
                            model, backend, created, usage, error, sources
-                    FROM messages m WHERE session = ? ORDER BY id""",
-                (session,),
+                    FROM messages m WHERE session = ? ORDER BY id DESC LIMIT ?""",
+                (session, -1 if last is None else last),
             ).fetchall()
         return [
             StoredMessage(
@@ -142,7 +142,7 @@ class SessionStore:
                 usage,
                 error,
                 sources,
-            ) in rows
+            ) in reversed(rows)
         ]
 
     def add_message(
