@@ -70,7 +70,10 @@ def _is_terminal() -> bool:
     """Whether somebody looks, be it by the page of --web."""
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
         return True
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    # Textual draws on stderr.
+    return sys.stdin is not None and all(
+        each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)
+    )
 
 
 def _link(config: Config) -> "Link":

@@ -1,24 +1,22 @@
 """The dashboard as an application: its screens, its keys, its colours, and what they share."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from agentctl.core.config import Settings
-from agentctl.core.errors import AgentctlError, ConfigError, RetryError
-from agentctl.tui.dialogs import TextDialog
+from agentctl.core.errors import AgentctlError, ConfigError
+from agentctl.tui.desk import Desk
 from agentctl.tui.frame import PLACES, Frame, HealthSign
 from agentctl.tui.health import Health, read_health
 from agentctl.tui.link import Link
 from agentctl.tui.themes import THEMES, theme_name
-from agentctl.tui.waiting import WaitingRuns
 
 # Seconds between two looks at the health of the daemon and the model.
 _HEARTBEAT_S = 3.0
@@ -35,7 +33,7 @@ def _screen(mode: str) -> Callable[[], Screen[Any]]:
     return make
 
 
-class Dashboard(App[None]):
+class Dashboard(Desk):
     """Sees the Workspace only, by way of `link`."""
 
     TITLE = "agentctl"
@@ -63,14 +61,7 @@ class Dashboard(App[None]):
         model: str | None = None,
         shows_tour: bool = False,
     ) -> None:
-        """`session` and `model` are those that the chat begins with, when they were named."""
-        super().__init__()
-        self.settings = settings
-        self.link = link
-        self.first_session = session
-        self.first_model = model
-        self.health = Health("unknown", "…", "")
-        self.waiting = WaitingRuns()
+        super().__init__(settings, link, session=session, model=model)
         self._shows_tour = shows_tour
         for theme in THEMES:
             self.register_theme(theme)
@@ -142,51 +133,7 @@ class Dashboard(App[None]):
 
     @work(group="refresh", exclusive=True)
     async def _refresh(self, screen: Frame) -> None:
-        await self._try(screen.refresh_data())
-
-    def attempt(self, doing: Coroutine[Any, Any, None], group: str = "work") -> None:
-        """Does it in the background; what goes wrong with it is told."""
-        self.run_worker(self._try(doing), group=group)
-
-    async def _try(self, doing: Coroutine[Any, Any, None]) -> None:
-        try:
-            await doing
-        except AgentctlError as error:
-            self.tell(error)
-        except NoMatches:
-            # At the end the parts of a screen go one by one.
-            if self.is_running:
-                raise
-
-    def tell(self, error: AgentctlError) -> None:
-        """An error where it does not hide anything: what is wrong, and what mends it."""
-        self.notify(
-            f"{error.message}\n{error.hint}",
-            severity="warning" if isinstance(error, RetryError) else "error",
-            markup=False,
-            timeout=10,
-        )
-
-    def call_back(self, text: str) -> None:
-        """Something that the user wants to know of, wherever they look."""
-        self.notify(text, markup=False)
-        if not self.app_focus and self.settings.daemon.notify:
-            from agentctl.core.automation.notifications import notify
-
-            target = self.settings.daemon.notify
-
-            async def tell_outside() -> None:
-                await notify(target, "agentctl", text, {})
-
-            self.attempt(tell_outside())
-
-    def show_help(self, text: str) -> None:
-        common = "\n".join(f"{key}: {name}" for key, name in PLACES.values())
-        general = "ctrl+p: every command\nctrl+q: quit\nctrl+z: to the shell, fg comes back"
-        self.push_screen(TextDialog("Keys", f"{text.strip()}\n\n{common}\n{general}"))
-
-    def show_health(self) -> None:
-        self.push_screen(TextDialog(self.health.word, self.health.advice or "no news yet"))
+        await self.try_to(screen.refresh_data())
 
     # Keys and commands
 
@@ -212,10 +159,8 @@ class Dashboard(App[None]):
     def _use_theme(self, name: str) -> None:
         self.theme = name
 
-    def _look_at_health(self) -> None:
-        self.run_worker(self._measure_health(), group="health", exclusive=True)
-
-    async def _measure_health(self) -> None:
+    @work(group="health", exclusive=True)
+    async def _look_at_health(self) -> None:
         try:
             self.health = read_health(await self.link.workspace.measure())
         except AgentctlError as error:

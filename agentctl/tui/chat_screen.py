@@ -78,6 +78,7 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         self._kept: dict[str, Conversation] = {}
         self._session: Session | None = None
         self._wants_sessions: bool | None = None
+        self._is_first = True
 
     def body(self) -> ComposeResult:
         with Horizontal(id="chat"):
@@ -104,8 +105,18 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         if not self._is_whole:
             return
         await self.query_one(SessionList).refresh_sessions(self.workspace)
+        if self._is_first:
+            self._is_first = False
+            await self._begin()
         await self._read_changes()
         self.show_state()
+
+    async def _begin(self) -> None:
+        """With the session and the model that the command named."""
+        if self.dashboard.first_session is not None:
+            await self.open_session(self.dashboard.first_session)
+        if self.dashboard.first_model is not None:
+            self.conversation.model = self.dashboard.first_model
 
     async def _read_changes(self) -> None:
         """Shows what others, or an answer that has ended, have stored in this session."""
@@ -192,6 +203,7 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         from agentctl.tui.widgets.approval import ApprovalDialog
 
         self.calls[call.call_id] = call
+        self.dashboard.waiting.note(call.run_id)
         self.app.push_screen(
             ApprovalDialog(call, agent=conversation.agent or "", is_sudden=True), self.answer_call
         )
@@ -320,6 +332,14 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
             ("Edit and resend", "As a branch, e", self.action_edit),
             ("Copy message", "The one that is selected, or the last, y", self.action_copy_message),
             ("Copy code", "A block of it, c", self.action_copy_code),
+            ("Rename session", "The one in the list, r", self.query_one(SessionList).rename),
+            ("Fork session", "The one in the list, f", self.query_one(SessionList).fork),
+            (
+                "Remove session",
+                "The one in the list, d",
+                self.query_one(SessionList).remove_session,
+            ),
+            ("Search sessions", "Titles and texts, /", self.query_one(SessionList).action_search),
             ("Find", "In this session, ctrl+f", self.action_find),
             ("Export", "This session to a file, ctrl+e", self.action_export),
         ):

@@ -1,7 +1,7 @@
 """What all screens have: the names of the others, the sign of health, and the keys at the foot."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -10,9 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from agentctl.core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from agentctl.tui.app import Dashboard
+from agentctl.tui.desk import Desk
 
 PLACES: dict[str, tuple[str, str]] = {
     "chat": ("f2", "Chat"),
@@ -50,8 +48,8 @@ class Frame(Screen[None]):
         yield from ()
 
     @property
-    def dashboard(self) -> "Dashboard":
-        return cast("Dashboard", self.app)
+    def dashboard(self) -> Desk:
+        return cast(Desk, self.app)
 
     @property
     def workspace(self) -> Workspace:
@@ -69,7 +67,8 @@ class Frame(Screen[None]):
         self.dashboard.refresh_place()
 
     def action_help(self) -> None:
-        self.dashboard.show_help(self.help_text)
+        places = "\n".join(f"{key}: {name}" for key, name in PLACES.values())
+        self.dashboard.show_help(f"{self.help_text.strip()}\n\n{places}")
 
 
 class PlaceName(Static):
@@ -91,4 +90,4 @@ class HealthSign(Static):
         self.update(text)
 
     def on_click(self) -> None:
-        cast("Dashboard", self.app).show_health()
+        cast(Desk, self.app).show_health()

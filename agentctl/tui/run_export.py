@@ -8,10 +8,10 @@ from agentctl.render.runs import to_json, to_markdown
 from agentctl.tui.dialogs import Ask
 
 if TYPE_CHECKING:
-    from agentctl.tui.app import Dashboard
+    from agentctl.tui.desk import Desk
 
 
-async def export_run(dashboard: "Dashboard", run: str) -> None:
+async def export_run(dashboard: "Desk", run: str) -> None:
     """Asks where to; a name that ends in .json gets JSON, any other Markdown.
 
     Raises InputMissing when the file cannot be written.

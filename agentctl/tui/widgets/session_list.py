@@ -27,7 +27,7 @@ from agentctl.render.output import printable
 from agentctl.tui.dialogs import Ask, Confirm
 
 if TYPE_CHECKING:
-    from agentctl.tui.app import Dashboard
+    from agentctl.tui.desk import Desk
 
 MOST_SHOWN = 200
 """Sessions in the list; the search finds all others."""
@@ -281,8 +281,8 @@ class SessionList(Widget):
         self._dashboard.attempt(done(), group="sessions")
 
     @property
-    def _dashboard(self) -> "Dashboard":
-        return cast("Dashboard", self.app)
+    def _dashboard(self) -> "Desk":
+        return cast("Desk", self.app)
 
 
 class SessionOptions(OptionList):
