@@ -1,6 +1,6 @@
 """The documentation is true: all there is stands in it, and its examples run as they are shown.
 
-The examples are the ```console blocks of the user guide and of the daemon's. Those below one `##`
+The examples are the ```console blocks of the guides. Those below one `##`
 heading run in order, in a home and a folder of their own, with a scripted Ollama that gives the
 replies named in `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
 lines; a command without output below it may say anything.
@@ -39,6 +39,7 @@ README = ROOT / "README.md"
 CHANGES = ROOT / "CHANGELOG.md"
 GUIDE = ROOT / "docs" / "user-guide.md"
 DAEMON = ROOT / "docs" / "daemon.md"
+DASHBOARD = ROOT / "docs" / "dashboard.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 DEVELOPER = ROOT / "docs" / "developer-guide.md"
 DOCUMENTS = [README, CHANGES, *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,7 +61,7 @@ def read(document: Path) -> str:
 
 def guides() -> str:
     """What a user reads of commands."""
-    return f"{read(GUIDE)}\n{read(DAEMON)}"
+    return "\n".join(map(read, (GUIDE, DAEMON, DASHBOARD)))
 
 
 def code_blocks(text: str, kind: str) -> list[str]:

@@ -207,7 +207,7 @@ class KnowledgeBrowser(Frame):
 
         self.set_class(bool(self._query), "found")
         if self._query:
-            self.run_worker(search(), group="search", exclusive=True)
+            self.run_worker(search, group="search", exclusive=True)
         else:
             self.workers.cancel_group(self, "search")
             self._hits.show((), words_of(""))
@@ -280,7 +280,7 @@ class KnowledgeBrowser(Frame):
             except AgentctlError as error:
                 self._passage.clear(f"{error.message}; {error.hint}")
 
-        self.run_worker(tried(), group="passage", exclusive=True)
+        self.run_worker(tried, group="passage", exclusive=True)
 
     # Keys
 

@@ -93,7 +93,7 @@ class AddDocuments(ModalScreen[Chosen | None]):
             options.clear_options()
             options.add_options(Option(Content(printable(each))) for each in found)
 
-        self.run_worker(look(), group="offers", exclusive=True)
+        self.run_worker(look, group="offers", exclusive=True)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         path = self.query_one("#path", PathInput)
