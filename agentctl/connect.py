@@ -4,10 +4,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentctl.core.config import Config, Log, default_settings, load_config
 from agentctl.core.paths import Paths, find_paths
 from agentctl.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from agentctl.daemon.process import DaemonAddress
 
 GLANCE_S = 1.0
 """Seconds a daemon has to show that it hears."""
@@ -44,6 +48,11 @@ def is_daemon_running() -> bool:
     return is_running(user_paths())
 
 
+def has_daemon(config: Config) -> bool:
+    """Whether `open_workspace` would take a daemon's: one listens, with these very settings."""
+    return _address(config) is not None
+
+
 @asynccontextmanager
 async def open_workspace(config: Config) -> AsyncIterator[Workspace]:
     """The workspace of this user, closed at the end: a running daemon's, else one in this process.
@@ -62,16 +71,22 @@ async def open_workspace(config: Config) -> AsyncIterator[Workspace]:
 
 
 async def _of_daemon(config: Config) -> Workspace | None:
-    paths = user_paths()
-    if not config.settings.daemon.use or not paths.daemon_address.exists():
-        return None
-    from agentctl.daemon.process import fingerprint, read_address
-
-    address = read_address(paths)
-    if address is None or address.settings != fingerprint(config, os.environ):
+    address = _address(config)
+    if address is None:
         return None
     from agentctl.daemon.client import daemon_endpoint, is_answering, remote_workspace
 
     if not await is_answering(daemon_endpoint(address, GLANCE_S)):
         return None
     return remote_workspace(daemon_endpoint(address))
+
+
+def _address(config: Config) -> "DaemonAddress | None":
+    paths = user_paths()
+    if not config.settings.daemon.use or not paths.daemon_address.exists():
+        return None
+    from agentctl.daemon.process import fingerprint, read_address
+
+    address = read_address(paths)
+    is_ours = address is not None and address.settings == fingerprint(config, os.environ)
+    return address if is_ours else None

@@ -36,6 +36,7 @@ from agentctl.tui.link import Link
 
 SIZE = (100, 30)
 _IMAGES = Path(__file__).parent.parent / "docs" / "images"
+_SCRIPT = "demo-model.jsonl"
 _FONT = "ui-monospace, DejaVu Sans Mono, monospace"
 # Seconds to wait for a picture to become what it should be.
 _PATIENCE_S = 30.0
@@ -69,7 +70,7 @@ _REPORT = {
 async def draw(home: Path, target: Path) -> None:
     """Writes a picture of each screen into `target`; `home` is an empty folder."""
     paths = find_paths({"AGENTCTL_HOME": str(home / ".home")})
-    settings = _settings(home)
+    settings = _settings()
     await _fill(settings, paths, home)
     _measure(paths)
     app = Dashboard(settings, Link(lambda: _opened(settings, paths), lambda: False))
@@ -163,19 +164,17 @@ def _measure(paths: Paths) -> None:
         Journal(connection).write("info", "watcher", "notes/navigation: 1 updated")
 
 
-def _settings(home: Path) -> Settings:
+def _settings() -> Settings:
     settings = default_settings()
     daemon = replace(settings.daemon, notify="")
-    return replace(settings, model=f"scripted:{_script(home)}", daemon=daemon)
-
-
-def _script(home: Path) -> Path:
-    return home / "script.jsonl"
+    # Drawing pictures is work for the processor: no warning of that.
+    monitor = replace(settings.monitor, cpu_percent=101.0)
+    return replace(settings, model=f"scripted:{_SCRIPT}", daemon=daemon, monitor=monitor)
 
 
 def _say(home: Path, *replies: dict[str, object]) -> None:
     text = "".join(json.dumps(reply) + "\n" for reply in replies)
-    _script(home).write_text(text, encoding="utf-8")
+    (home / _SCRIPT).write_text(text, encoding="utf-8")
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, load_config, new_app
-from agentctl.connect import is_daemon_running, open_workspace, user_paths, working_directory
+from agentctl.connect import has_daemon, open_workspace, user_paths, working_directory
 from agentctl.core.config import Config
 from agentctl.core.errors import UsageProblem
 from agentctl.render.output import Output
@@ -79,7 +79,7 @@ def _is_terminal() -> bool:
 def _link(config: Config) -> "Link":
     from agentctl.tui.link import Link
 
-    return Link(lambda: open_workspace(config), is_daemon_running)
+    return Link(lambda: open_workspace(config), lambda: has_daemon(config))
 
 
 def make_dashboard(config: Config, session: str | None, model: str | None) -> "Dashboard":

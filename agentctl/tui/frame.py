@@ -12,6 +12,8 @@ from textual.widgets import Footer, Static
 from agentctl.core.workspace import Workspace
 from agentctl.tui.desk import Desk
 
+_NARROW = 72
+
 PLACES: dict[str, tuple[str, str]] = {
     "chat": ("f2", "Chat"),
     "agents": ("f3", "Agents"),
@@ -63,6 +65,10 @@ class Frame(Screen[None]):
         """What the palette offers on this screen."""
         yield from ()
 
+    def on_resize(self) -> None:
+        for name in self.query(PlaceName):
+            name.shorten(self.size.width < _NARROW)
+
     def on_screen_resume(self) -> None:
         self.dashboard.refresh_place()
 
@@ -77,6 +83,13 @@ class PlaceName(Static):
     def __init__(self, mode: str, key: str, name: str, *, is_here: bool) -> None:
         super().__init__(f"{key.upper()} {name}", markup=False, classes="here" if is_here else "")
         self._mode = mode
+        self._key, self._name = key.upper(), name
+        self._is_here = is_here
+
+    def shorten(self, is_narrow: bool) -> None:
+        """Without room for all names, only the one of this place stays whole."""
+        whole = self._is_here or not is_narrow
+        self.update(f"{self._key} {self._name}" if whole else self._key)
 
     async def on_click(self) -> None:
         await self.app.switch_mode(self._mode)

@@ -184,6 +184,7 @@ class KnowledgeBrowser(Frame):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.id == "search":
+            self._hits.highlighted = None
             self._search(_DEBOUNCE_S)
         else:
             self._table.narrow(event.value)
@@ -207,7 +208,8 @@ class KnowledgeBrowser(Frame):
 
         self.set_class(bool(self._query), "found")
         if self._query:
-            self.run_worker(search, group="search", exclusive=True)
+            # Not yet begun, for the next may come before it begins.
+            self.run_worker(search, group="search", exclusive=True)  # type: ignore[arg-type]  # mypy finds no type for its result
         else:
             self.workers.cancel_group(self, "search")
             self._hits.show((), words_of(""))
@@ -280,7 +282,8 @@ class KnowledgeBrowser(Frame):
             except AgentctlError as error:
                 self._passage.clear(f"{error.message}; {error.hint}")
 
-        self.run_worker(tried, group="passage", exclusive=True)
+        # Not yet begun, for the next may come before it begins.
+        self.run_worker(tried, group="passage", exclusive=True)  # type: ignore[arg-type]  # mypy finds no type for its result
 
     # Keys
 

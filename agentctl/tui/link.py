@@ -15,6 +15,8 @@ Open = Callable[[], AbstractAsyncContextManager[Workspace]]
 
 # Seconds between two looks for a daemon, while there is none.
 _LOOK_S = 3.0
+# Seconds that a daemon that was lost has to be gone.
+_SETTLE_S = 0.5
 
 
 class Link:
@@ -22,13 +24,14 @@ class Link:
 
     Args:
         open_workspace: the daemon's where one runs, else one in this process.
-        is_daemon_running: cheap.
+        is_daemon_running: whether that would be a daemon's; cheap.
     """
 
     def __init__(self, open_workspace: Open, is_daemon_running: Callable[[], bool]) -> None:
         self._open = open_workspace
         self._is_daemon_running = is_daemon_running
-        self._context: AbstractAsyncContextManager[Workspace] | None = None
+        # Work that was begun in one goes on in it, whatever comes after: all are kept to the end.
+        self._opened: list[AbstractAsyncContextManager[Workspace]] = []
         self._workspace: Workspace | None = None
         self.with_daemon = False
 
@@ -44,16 +47,17 @@ class Link:
         return self._workspace is not None
 
     async def open(self) -> None:
-        """Raises what opening a workspace raises."""
+        """The workspace that is the right one now. Raises what opening one raises."""
         self.with_daemon = self._is_daemon_running()
-        self._context = self._open()
-        self._workspace = await self._context.__aenter__()
+        context = self._open()
+        self._workspace = await context.__aenter__()
+        self._opened.append(context)
 
     async def close(self) -> None:
-        if self._context is not None:
-            context, self._context, self._workspace = self._context, None, None
+        self._workspace = None
+        while self._opened:
             with suppress(AgentctlError):
-                await context.__aexit__(None, None, None)
+                await self._opened.pop().__aexit__(None, None, None)
 
     async def changes(self) -> AsyncGenerator[bool, None]:
         """Yields whenever something was stored by anybody: True when the workspace is another one.
@@ -69,10 +73,9 @@ class Link:
                         yield is_new
                         is_new = False
             except RetryError:
-                pass
+                await asyncio.sleep(_SETTLE_S)
             finally:
                 watching.cancel()
-            await self.close()
             await self.open()
             is_new = True
 

@@ -149,6 +149,25 @@ def test_a_search_shows_hits_and_the_passage_with_the_words_marked(
     asyncio.run(flow())
 
 
+def test_the_marked_hit_stays_marked_when_others_add_documents(tmp_path: Path, notes: Path) -> None:
+    async def flow() -> None:
+        async with knowledge(tmp_path / "home", notes) as (app, screen, pilot):
+            hits = screen.query_one(HitList)
+            await pilot.press("slash", *"angle of a star")
+            await until(pilot, lambda: len(hits.hits) == 2)
+            await pilot.press("enter", "down")
+            marked = hits.hit
+            (notes / "star.md").write_text("# An angle of a star\n\nThe angle of a star.\n")
+            await take_in(app, notes)
+            await until(pilot, lambda: len(hits.hits) == 3)
+
+            assert marked is not None
+            assert hits.hit is not None
+            assert hits.hit.chunk_id == marked.chunk_id
+
+    asyncio.run(flow())
+
+
 def test_the_list_is_filtered_and_sorted(tmp_path: Path, notes: Path) -> None:
     async def flow() -> None:
         async with knowledge(tmp_path / "home", notes) as (_, screen, pilot):

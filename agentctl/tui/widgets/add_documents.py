@@ -93,7 +93,8 @@ class AddDocuments(ModalScreen[Chosen | None]):
             options.clear_options()
             options.add_options(Option(Content(printable(each))) for each in found)
 
-        self.run_worker(look, group="offers", exclusive=True)
+        # Not yet begun, for the next may come before it begins.
+        self.run_worker(look, group="offers", exclusive=True)  # type: ignore[arg-type]  # mypy finds no type for its result
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         path = self.query_one("#path", PathInput)

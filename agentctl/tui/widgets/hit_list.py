@@ -40,8 +40,10 @@ class HitList(OptionList):
         return self.hits[at] if at is not None and at < len(self.hits) else None
 
     def show(self, hits: Sequence[Source], words: re.Pattern[str]) -> None:
+        """The mark stays on its hit, where that is still found."""
+        before = self.hit.chunk_id if self.hit is not None else None
         self.hits, self._words = hits, words
-        self._put(0)
+        self._put(next((n for n, each in enumerate(hits) if each.chunk_id == before), 0))
 
     def on_resize(self) -> None:
         if self._width != self._room:

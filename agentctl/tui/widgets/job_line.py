@@ -78,4 +78,4 @@ class JobLine(Static):
 
     def _tell(self, text: str) -> None:
         self.text = f"{self._what}: {text}" if text else self._what
-        self.update(f"{one_line(self.text)}  (esc stops)")
+        self.update(f"esc stops  {one_line(self.text)}")
