@@ -83,13 +83,13 @@ class PlaceName(Static):
     def __init__(self, mode: str, key: str, name: str, *, is_here: bool) -> None:
         super().__init__(f"{key.upper()} {name}", markup=False, classes="here" if is_here else "")
         self._mode = mode
-        self._key, self._name = key.upper(), name
+        self._place_key, self._place_name = key.upper(), name
         self._is_here = is_here
 
     def shorten(self, is_narrow: bool) -> None:
         """Without room for all names, only the one of this place stays whole."""
         whole = self._is_here or not is_narrow
-        self.update(f"{self._key} {self._name}" if whole else self._key)
+        self.update(f"{self._place_key} {self._place_name}" if whole else self._place_key)
 
     async def on_click(self) -> None:
         await self.app.switch_mode(self._mode)
