@@ -144,7 +144,7 @@ class MessageList(ScrollView):
             self.settle()
 
     def ready_painter(self) -> Painter:
-        width = max(self.size.width - GUTTER, 1)
+        width = max(self.scrollable_content_region.width - GUTTER, 1)
         theme = self.app.current_theme
         painter = self._painter
         if painter is None or painter.width != width or painter.theme is not theme:
