@@ -297,11 +297,15 @@ def test_the_examples_of_the_user_guide_run_as_shown(
         env = with_ollama(home, server)
         env |= {"PATH": f"{install(tmp_path / 'bin')}{os.pathsep}{env['PATH']}"}
         run("config", "set", "model", MODEL.name, env=env)
-        for example in section.examples:
-            done = type_in(example.command, env, folder)
-            told = f"$ {example.command}\n{done.stdout}"
-            assert done.returncode == example.exit_code, told
-            assert not example.output or matches(example.output, done.stdout), told
+        try:
+            for example in section.examples:
+                done = type_in(example.command, env, folder)
+                told = f"$ {example.command}\n{done.stdout}"
+                assert done.returncode == example.exit_code, told
+                assert not example.output or matches(example.output, done.stdout), told
+        finally:
+            if any("daemon start" in example.command for example in section.examples):
+                run("daemon", "stop", env=env)
 
 
 def type_in(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

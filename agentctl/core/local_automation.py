@@ -118,11 +118,12 @@ class AutomationVerbs:
         return self._tasks.history(reference, limit)
 
     async def list_watched(self) -> "list[WatchedFolder]":
-        states = self._daemon.folder_states() if self._daemon is not None else {}
-        return [
-            replace(each, status=states.get(each.path, each.status))
-            for each in self._watched.entries()
-        ]
+        watched = self._watched.entries()
+        if self._daemon is None:
+            return watched
+        # One that was added this moment is about to be followed.
+        states = self._daemon.folder_states()
+        return [replace(each, status=states.get(each.path, "watching")) for each in watched]
 
     async def watch_folder(self, request: "WatchRequest") -> "WatchedFolder":
         return self._watched.add(request)

@@ -95,7 +95,7 @@ o in the transcript: unfold all calls
         }
         #agents > .option-list--option-highlighted { background: $panel; color: $foreground; }
         #agents:focus > .option-list--option-highlighted {
-            background: $primary; color: $background;
+            background: $primary 30%; color: $foreground;
         }
         #work { width: 1fr; layout: vertical; }
         #runs { height: 35%; min-height: 3; }

@@ -2,8 +2,10 @@
 
 from textual.strip import Strip
 
+from agentctl.connect import working_directory
 from agentctl.core.knowledge.citations import source_line
 from agentctl.core.sources import Source
+from agentctl.render.links import short_path
 from agentctl.render.output import human_size
 from agentctl.render.tool_calls import CallRecord, call_line, result_line
 from agentctl.tui.widgets.message_text import GrowingMarkdown, Painter
@@ -202,7 +204,7 @@ class SourceLine(Part):
 
     @property
     def text(self) -> str:
-        return source_line(self.source, self.source.path)
+        return source_line(self.source, short_path(self.source.path, working_directory()))
 
     def toggle(self) -> None:
         """Its passage is shown beside, not here."""
