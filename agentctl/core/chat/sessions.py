@@ -107,7 +107,6 @@ class SessionStore:
 
     def messages(self, session: str, last: int | None = None) -> list[StoredMessage]:
         """In order, with what had arrived of unfinished answers; all, or the `last` so many."""
-        attachments = self._attachments(session)
         with translated_errors():
             rows = self._connection.execute(
                 f"""SELECT id, role, content || {_parts(0)}, thinking || {_parts(1)}, status,
@@ -115,6 +114,7 @@ class SessionStore:
                     FROM messages m WHERE session = ? ORDER BY id DESC LIMIT ?""",
                 (session, -1 if last is None else last),
             ).fetchall()
+        attachments = self._attachments(session, rows[-1][0] if rows else 0)
         return [
             StoredMessage(
                 id=number,
@@ -293,12 +293,12 @@ class SessionStore:
             (copy, message),
         )
 
-    def _attachments(self, session: str) -> dict[int, list[Attachment]]:
+    def _attachments(self, session: str, first: int) -> dict[int, list[Attachment]]:
         with translated_errors():
             rows = self._connection.execute(
                 "SELECT message, name, media_type, text, data FROM attachments WHERE message IN"
-                " (SELECT id FROM messages WHERE session = ?) ORDER BY id",
-                (session,),
+                " (SELECT id FROM messages WHERE session = ? AND id >= ?) ORDER BY id",
+                (session, first),
             ).fetchall()
         found: dict[int, list[Attachment]] = {}
         for message, name, media_type, text, data in rows:
