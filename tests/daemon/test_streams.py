@@ -181,6 +181,8 @@ def test_an_answer_whose_daemon_is_killed_ends_as_a_failed_one(
     assert isinstance(last, RunFinished) and last.status == "failed"
     assert last.run_id == told[0].run_id
     assert last.answer.startswith("word")
+    # Our child: until somebody looks after it, it is not quite gone.
+    os.waitpid(address.pid, 0)
     assert process.read_address(paths) is None
 
 

@@ -231,9 +231,7 @@ def test_what_a_model_says_is_seen_while_it_says_it_and_leaving_is_no_crash(
     tmp_path: Path,
 ) -> None:
     chunks = [f"line {number} [red]\n" for number in range(1000)]
-    model = write_script(
-        tmp_path / "script", {"chunks": chunks}, {"text": "more and more", "delay_s": 30}
-    )
+    model = write_script(tmp_path / "script", {"chunks": chunks})
 
     async def flow() -> None:
         async with running_dashboard(tmp_path / "home", model) as (app, pilot):
@@ -242,6 +240,8 @@ def test_what_a_model_says_is_seen_while_it_says_it_and_leaving_is_no_crash(
             await until(pilot, lambda: "line 999 [red]" in transcript(screen))
             await until(pilot, lambda: "done" in head(screen))
             await until(pilot, lambda: len(screen.query(Tail)) == 0)
+            # Each run reads the script anew.
+            write_script(tmp_path / "script", {"text": "more and more", "delay_s": 30})
             await give_task(app, pilot, "Go on")
             await until(pilot, lambda: "working" in head(screen))
 
