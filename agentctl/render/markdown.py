@@ -91,7 +91,7 @@ class MarkdownStream:
         """With one empty line between blocks, however many rich puts there."""
         rendered: list[list[Segment]] = []
         for piece in pieces:
-            lines = [*map(_trimmed, self._console.render_lines(_Rendered(piece.text), pad=False))]
+            lines = [*map(trimmed, self._console.render_lines(Rendered(piece.text), pad=False))]
             filled = [number for number, line in enumerate(lines) if line]
             if filled:
                 gap: list[list[Segment]] = [] if piece.is_continued else [[]]
@@ -179,7 +179,7 @@ class _Listing(CodeBlock):
         yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True, padding=(0, 1))
 
 
-class _Rendered(Markdown):
+class Rendered(Markdown):
     """Markdown as it was parsed to be cut."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
@@ -193,7 +193,7 @@ class _Rendered(Markdown):
         self.parsed = _PARSER.parse(text)
 
 
-def _trimmed(line: list[Segment]) -> list[Segment]:
+def trimmed(line: list[Segment]) -> list[Segment]:
     """Without the spaces that lines are filled up with, unless they have a colour."""
     while line and not (line[-1].style and line[-1].style.bgcolor):
         *line, last = line

@@ -46,14 +46,14 @@ class Painter:
 
     def markdown(self, pieces: "Iterable[Piece]") -> list[Strip]:
         """With one empty line between blocks, however many rich puts there."""
-        from agentctl.render.markdown import _Rendered, _trimmed
+        from agentctl.render.markdown import Rendered, trimmed
 
         drawn: list[Strip] = []
         for piece in pieces:
-            block = _Rendered(piece.text)
+            block = Rendered(piece.text)
             block.code_theme = "monokai" if self.theme.dark else "default"
             block.hyperlinks = False
-            lines = [*map(_trimmed, self._console.render_lines(block, pad=False))]
+            lines = [*map(trimmed, self._console.render_lines(block, pad=False))]
             filled = [number for number, line in enumerate(lines) if line]
             if filled:
                 gap: list[list[Segment]] = [] if piece.is_continued else [[]]
