@@ -26,7 +26,7 @@ from agentctl.core.storage import open_database
 from tests.support.measured import START, amount, gpu, time_text
 
 HEALTHY = BackendState(name="ollama", status="healthy")
-SETTINGS: MonitorSettings = default_settings().monitor
+SETTINGS: MonitorSettings = replace(default_settings().monitor, cpu_percent=97.0)
 CALM = Reading(
     cpu_percent=20.0,
     load=(0.5, 0.4, 0.3),

@@ -19,7 +19,9 @@ from agentctl.core.config import default_settings
 from agentctl.core.storage import open_database
 from tests.support.measured import START, gpu, stats
 
-SETTINGS = replace(default_settings().monitor, memory_percent=90.0, gpu_memory_percent=95.0)
+SETTINGS = replace(
+    default_settings().monitor, cpu_percent=97.0, memory_percent=90.0, gpu_memory_percent=95.0
+)
 MINUTE = int(START.timestamp())
 
 
@@ -77,6 +79,14 @@ def test_a_busy_processor_is_told_and_holds_nothing_up(desk: Desk) -> None:
 
     assert desk.recorder.hold() is None
     assert desk.messages() == [("warning", "the processor is at 99%")]
+
+
+def test_by_default_a_busy_processor_is_nothing_to_tell(desk: Desk) -> None:
+    recorder = Recorder(default_settings().monitor, desk.store, desk.journal)
+    for _ in range(5):
+        recorder.add(stats(cpu_percent=100.0))
+
+    assert desk.messages() == []
 
 
 def test_the_journal_is_told_once_when_it_begins_and_once_when_it_is_over(desk: Desk) -> None:
