@@ -41,9 +41,6 @@ class KeptModels:
             kept.freeing = None
         return _Borrowed(kept.model, lambda: self._give_back(key, kept))
 
-    def is_loaded(self, key: Hashable) -> bool:
-        return key in self._kept
-
     async def close(self) -> None:
         for key in list(self._kept):
             self._free(key)
