@@ -167,8 +167,10 @@ class Dashboard(Desk):
             self.health = Health("red", error.message, error.hint)
         if not self.is_running:
             return
-        if isinstance(self.screen, Frame) and self.screen.is_mounted:
-            self.screen.query_one(HealthSign).show(self.health.level, self.health.word)
+        # Also behind a dialog.
+        for screen in self.screen_stack:
+            if isinstance(screen, Frame) and screen.is_mounted:
+                screen.query_one(HealthSign).show(self.health.level, self.health.word)
 
 
 def read_keys(text: str) -> dict[str, str]:

@@ -81,6 +81,12 @@ class Terminal:
             if not self._read():
                 raise EOFError(f"no {text!r} in {self.output!r}")
 
+    def wait_until_gone(self, text: str) -> None:
+        """Reads until `text` is no longer on the screen. Raises EOFError as `wait_for`."""
+        while text in "\n".join(self.lines):
+            if not self._read():
+                raise EOFError(f"{text!r} stayed in {self.output!r}")
+
     def finish(self) -> int:
         """Reads to the end; the exit code."""
         while self._read():

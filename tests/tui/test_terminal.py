@@ -27,7 +27,7 @@ def test_a_first_start_a_question_other_screens_and_the_end(env: dict[str, str])
     with Terminal(command("tui"), env, columns=100, rows=30) as terminal:
         terminal.wait_for("Welcome to agentctl")
         terminal.type("\r")
-        terminal.wait_for("Ask anything")
+        terminal.wait_until_gone("Welcome")
         terminal.type("When is the lamp lit?\r")
         terminal.wait_for("The lamp is lit at dusk.")
         terminal.type(F3)
@@ -46,6 +46,7 @@ def test_the_tour_comes_once(env: dict[str, str]) -> None:
             terminal.wait_for("Welcome to agentctl" if is_first else "Ask anything")
             if is_first:
                 terminal.type("\r")
+                terminal.wait_until_gone("Welcome")
             else:
                 assert "Welcome" not in "\n".join(terminal.lines)
             terminal.wait_for("ok, no daemon")
@@ -56,7 +57,9 @@ def test_the_tour_comes_once(env: dict[str, str]) -> None:
 def test_alone_in_a_terminal_the_program_is_the_dashboard(env: dict[str, str]) -> None:
     with Terminal(command(), env, columns=100, rows=30) as terminal:
         terminal.wait_for("F2 Chat")
+        terminal.wait_for("Welcome to agentctl")
         terminal.wait_for("ok, no daemon")
         terminal.type("\r")
+        terminal.wait_until_gone("Welcome")
         terminal.type(CTRL_Q)
         assert terminal.finish() == 0

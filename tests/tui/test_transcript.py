@@ -74,6 +74,10 @@ def with_transcript(flow: Callable[[Transcript, Pilot[None]], Awaitable[None]]) 
     asyncio.run(inside())
 
 
+def test_a_part_that_was_not_measured_yet_is_at_the_end() -> None:
+    assert Message("assistant", "model").place(3) == (0, 0)
+
+
 def test_it_opens_at_the_end_and_draws_little() -> None:
     async def flow(shown: Transcript, pilot: Pilot[None]) -> None:
         shown.show(map(message, range(10_000)))

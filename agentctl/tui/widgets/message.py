@@ -170,7 +170,11 @@ class Message:
         return self.parts[part].lines(painter)[number - self._starts[part]], part
 
     def place(self, part: int) -> tuple[int, int]:
-        """The first line of a part, and the one behind its last."""
+        """The first line of a part, and the one behind its last; the end, when it is so new that
+        it was not measured yet."""
+        if part >= len(self._starts):
+            end = self._ends[-1] if self._ends else 0
+            return end, end
         return self._starts[part], self._ends[part]
 
     def forget(self) -> None:
