@@ -16,7 +16,7 @@ LONGEST_FUNCTION = 50
 # From the ground up: a room may import its own files and every room below it.
 ROOMS = [
     r"agentctl",
-    r"agentctl\.core\.(errors|jsontypes|sources)",
+    r"agentctl\.core\.(errors|jsontypes|sources|moments)",
     r"agentctl\.core\.(events|paths|addresses|file_lock)",
     r"agentctl\.core\.(config|config_syntax|config_file|logs|migrations|storage|files|web_page|hardware)",
     r"agentctl\.core\.backends\..*",

@@ -7,6 +7,7 @@ from agentctl.connect import user_paths
 from agentctl.core.automation.report import Report, write_report
 from agentctl.core.automation.schedule import interval
 from agentctl.core.errors import UsageProblem
+from agentctl.core.moments import moment_text
 from agentctl.core.paths import make_private
 from agentctl.core.workspace import Workspace
 from agentctl.render.daemon import show_report
@@ -19,7 +20,7 @@ _FIRST = timedelta(days=1)
 def tell(output: Output, since: str | None) -> None:
     now = datetime.now(UTC)
     begin = _last_report(now) if since is None else _moment(since, now)
-    text = begin.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = moment_text(begin)
 
     async def use(workspace: Workspace) -> Report:
         return write_report(

@@ -19,6 +19,7 @@ from agentctl.core.errors import (
     BackendUnreachable,
     RetryError,
 )
+from agentctl.core.moments import moment_text
 from agentctl.core.workspace import Workspace
 from agentctl.daemon.process import DaemonAddress
 from agentctl.daemon.wire import END, KEEP_ALIVE_S, Value, Verb, find_verb, read_error
@@ -149,7 +150,7 @@ def _failed(error: AgentctlError, last: "Event | None", text: str) -> "Iterator[
     """The end of an answer whose `last` event was not the one that ends it."""
     from agentctl.core.events import ErrorRaised, RunFinished, RunStarted
 
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = moment_text(datetime.now(UTC))
     run_id, time = (last.run_id, last.time) if last is not None else ("", now)
     if last is None:
         yield RunStarted(run_id=run_id, time=time, model="", backend="")

@@ -30,6 +30,7 @@ from agentctl.core.errors import AgentctlError, BackendFailed
 from agentctl.core.events import ErrorRaised
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.local_workspace import LocalWorkspace
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.paths import Paths
 from agentctl.core.storage import is_damaged, open_database, set_aside
 from agentctl.daemon.calls import Calls
@@ -65,7 +66,7 @@ class Host:
         environ: Mapping[str, str],
         listening: Listening,
         url: str,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.config = config
         self.paths = paths
@@ -141,7 +142,7 @@ class Host:
             pid=os.getpid(),
             url=self._url,
             socket=self._listening.path,
-            started=self._started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            started=moment_text(self._started, "seconds"),
             uptime_s=(self.now() - self._started).total_seconds(),
             backend=backend,
             running=tuple(run.task for run in self.tasks.unfinished()),

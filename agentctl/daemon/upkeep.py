@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agentctl.core.config import Config
 from agentctl.core.errors import AgentctlError, ConfigError
+from agentctl.core.moments import moment_text
 from agentctl.daemon.host import Host
 
 # Seconds between two looks at what others have changed in the database, and at the settings.
@@ -68,7 +69,7 @@ class Upkeep:
     async def _prune(self) -> None:
         settings = self._host.config.settings
         before = self._host.now() - timedelta(days=settings.tasks.history_days)
-        text = before.isoformat(timespec="seconds").replace("+00:00", "Z")
+        text = moment_text(before, "seconds")
         self._host.tasks.prune(text)
         self._host.journal.prune(text)
 

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentctl.core.backends.base import FinishReason, ToolCall
-from agentctl.core.chat.sessions import utc_now
 from agentctl.core.errors import NotFound, UsageProblem
 from agentctl.core.events import EVENT_TYPES, Event, RunStatus, decode_event, encode_event
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.storage import transaction, translated_errors
 
 StoredStatus: TypeAlias = RunStatus | Literal["running", "waiting"]
@@ -238,7 +238,7 @@ class RunStore:
         return self._decisions("WHERE decision = 'pending' AND run = coalesce(?, run)", (run,))
 
     def time(self) -> str:
-        return self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return moment_text(self._now())
 
     def _append(self, run: str, kind: str, body: str) -> None:
         with translated_errors():

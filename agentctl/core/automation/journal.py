@@ -8,10 +8,11 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.storage import translated_errors
 
 Level: TypeAlias = Literal["info", "warning", "error"]
@@ -38,7 +39,7 @@ class Journal:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._connection = connection
         self._now = now
@@ -47,7 +48,7 @@ class Journal:
         self, level: Level, kind: EntryKind, message: str, detail: JsonObject | None = None
     ) -> None:
         """Raises StorageError, BackendBusy."""
-        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = moment_text(self._now())
         with translated_errors():
             self._connection.execute(
                 "INSERT INTO journal (time, level, kind, message, detail) VALUES (?, ?, ?, ?, ?)",

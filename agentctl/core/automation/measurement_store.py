@@ -4,9 +4,10 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agentctl.core.automation.measurements import MinuteAverages
+from agentctl.core.moments import utc_now
 from agentctl.core.storage import translated_errors
 
 _DAY_S = 86_400
@@ -18,7 +19,7 @@ class MeasurementStore:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._connection = connection
         self._now = now

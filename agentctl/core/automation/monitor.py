@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from agentctl.core.automation.measurements import (
     SystemStats,
 )
 from agentctl.core.config import Monitor as MonitorSettings
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.storage import translated_errors
 
 # psutil compares with its last look: what lies between must be long enough to mean something.
@@ -71,7 +72,7 @@ class Monitor:
         backend: Callable[[], Awaitable[BackendState]],
         daemon: Callable[[], DaemonUse] = lambda: DaemonUse(status="stopped"),
         gpus: Callable[[], tuple[GpuUse, ...]] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -98,7 +99,7 @@ class Monitor:
         gpus = await asyncio.to_thread(self._gpus)
         reading, network = self._look()
         return SystemStats(
-            time=self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            time=moment_text(self._now()),
             cpu_percent=reading.cpu_percent,
             load=reading.load,
             memory=reading.memory,

@@ -10,6 +10,7 @@ from agentctl.core.automation.tasks import Trigger
 from agentctl.core.automation.time_words import MOMENTS, duration_s, duration_words, moment_of
 from agentctl.core.config import nearest
 from agentctl.core.errors import UsageProblem
+from agentctl.core.moments import moment_text
 
 SHORTEST_INTERVAL_S = 10
 LONGEST_INTERVAL_S = 366 * 86_400
@@ -122,7 +123,7 @@ def local_timezone() -> str:
 
 def to_text(moment: datetime) -> str:
     """ISO 8601 in UTC, to the second, ending in Z."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment_text(moment, "seconds")
 
 
 def _zone(name: str) -> ZoneInfo:

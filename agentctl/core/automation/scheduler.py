@@ -21,9 +21,9 @@ from agentctl.core.automation.schedule import next_times, to_text
 from agentctl.core.automation.task_runner import TaskRunner
 from agentctl.core.automation.task_store import TaskStore
 from agentctl.core.automation.tasks import TaskEntry, TaskRun, Trigger
-from agentctl.core.chat.sessions import utc_now
 from agentctl.core.errors import NotFound
 from agentctl.core.events import Event
+from agentctl.core.moments import utc_now
 
 if TYPE_CHECKING:
     # APScheduler 3 ships no types.

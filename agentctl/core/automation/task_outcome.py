@@ -10,7 +10,6 @@ from typing import TypedDict
 from agentctl.core.agents.run_store import RunDetails
 from agentctl.core.automation.journal import Level
 from agentctl.core.automation.tasks import TaskStatus
-from agentctl.core.chat.sessions import utc_now
 from agentctl.core.errors import AgentctlError, UserError
 from agentctl.core.events import (
     ApprovalGiven,
@@ -23,6 +22,7 @@ from agentctl.core.events import (
     TextArrived,
 )
 from agentctl.core.files import well_formed
+from agentctl.core.moments import moment_text, utc_now
 
 # Characters that are kept of a result, told to a person, and put on one line.
 _RESULT_CHARS, _TOLD_CHARS, _LINE_CHARS = 4000, 300, 120
@@ -207,7 +207,7 @@ async def in_time(
 
 
 def stamp(run: str) -> Stamp:
-    time = utc_now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = moment_text(utc_now())
     return Stamp(run_id=run, time=time)
 
 

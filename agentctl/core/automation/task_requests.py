@@ -1,7 +1,7 @@
 """Tasks as tools ask for them: by words, `cron`, `every` or `at`, and `ask` or `agent`."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from agentctl.core.agents.tools.arguments import text
@@ -9,6 +9,7 @@ from agentctl.core.automation import schedule
 from agentctl.core.automation.tasks import Action, TaskEntry, TaskRequest, Trigger
 from agentctl.core.errors import InputMissing, UsageProblem
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.moments import utc_now
 
 AddTask = Callable[[TaskRequest], Awaitable[TaskEntry]]
 
@@ -16,7 +17,7 @@ AddTask = Callable[[TaskRequest], Awaitable[TaskEntry]]
 async def schedule_task(
     add: AddTask,
     words: JsonObject,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = utc_now,
 ) -> str:
     """Adds the task that `words` describe; says when it is due.
 

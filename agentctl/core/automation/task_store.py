@@ -6,13 +6,14 @@ out on purpose, and an occurrence is begun in the same moment in which `handled`
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agentctl.core.automation.notifications import check_target
 from agentctl.core.automation.schedule import check, next_time, to_text
 from agentctl.core.automation.tasks import TaskEntry, TaskRequest, TaskRun, TaskStatus, Trigger
 from agentctl.core.config import nearest
 from agentctl.core.errors import NotFound, UsageProblem
+from agentctl.core.moments import utc_now
 from agentctl.core.storage import transaction, translated_errors
 
 _LONGEST_NAME = 64
@@ -35,7 +36,7 @@ class TaskStore:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._connection = connection
         self._now = now

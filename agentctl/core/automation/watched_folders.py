@@ -4,12 +4,13 @@ import json
 import shlex
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from agentctl.core.automation.watching import WatchedFolder, WatchRequest
 from agentctl.core.errors import InputMissing, NotFound, UsageProblem
 from agentctl.core.files import clipped, storable_path
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.storage import transaction, translated_errors
 
 
@@ -19,7 +20,7 @@ class WatchedFolders:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._connection = connection
         self._now = now
@@ -41,7 +42,7 @@ class WatchedFolders:
             request.collection,
             json.dumps(request.include),
             json.dumps(request.exclude),
-            self._now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+            moment_text(self._now(), "seconds"),
         )
         with translated_errors(), transaction(self._connection):
             self._connection.execute(

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from agentctl.core.automation.folder_events import open_events
@@ -20,6 +20,7 @@ from agentctl.core.automation.journal import Journal, Level
 from agentctl.core.automation.watching import FolderActivity, FolderStatus, WatchedFolder
 from agentctl.core.errors import AgentctlError
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.moments import moment_text, utc_now
 
 # Lines that `activity` remembers, and seconds until a folder is followed anew after a mistake of
 # this program's own.
@@ -46,7 +47,7 @@ class Watcher:
         hold: Callable[[], str | None] = lambda: None,
         *,
         own: Sequence[Path] = (),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
         open_events: OpenEvents = open_events,
     ) -> None:
@@ -119,7 +120,7 @@ class Watcher:
             await asyncio.sleep(_MISTAKE_S)
 
     def _tell(self, level: Level, folder: WatchedFolder, message: str, rest: JsonObject) -> None:
-        time_s = self._now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        time_s = moment_text(self._now(), "seconds")
         self._activity.append(FolderActivity(time=time_s, path=folder.path, message=message))
         detail: JsonObject = {"path": folder.path, "collection": folder.collection, **rest}
         try:

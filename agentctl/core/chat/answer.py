@@ -33,7 +33,7 @@ from agentctl.core.chat.conversation import AskRequest, Conversation, Prepared
 from agentctl.core.chat.grounding import Found, Grounder, fit_passages
 from agentctl.core.chat.recording import Recording
 from agentctl.core.chat.schema import check_schema, validate_answer
-from agentctl.core.chat.sessions import SessionStore, utc_now
+from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.chat.stopwatch import Stopwatch, find_device
 from agentctl.core.errors import (
     AgentctlError,
@@ -54,6 +54,7 @@ from agentctl.core.events import (
 )
 from agentctl.core.files import well_formed
 from agentctl.core.knowledge.citations import CitationFilter, listed
+from agentctl.core.moments import moment_text, utc_now
 
 # What is tried next, as a share of a prompt that was counted too low.
 NEXT_BUDGET = 0.75
@@ -330,7 +331,7 @@ class _Run:
             ) from None
 
     def _stamp(self) -> "_Stamp":
-        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = moment_text(self._now())
         return {"run_id": self._id, "time": time}
 
     def _started(

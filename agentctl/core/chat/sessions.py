@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
 from agentctl.core.backends.base import Image, Role
@@ -19,6 +19,7 @@ from agentctl.core.chat.conversations import MessageStatus, Session, SessionMatc
 from agentctl.core.errors import NotFound, UsageProblem
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.sources import Source
 from agentctl.core.storage import transaction, translated_errors
 
@@ -27,10 +28,6 @@ LATEST = "latest"
 
 # Digits of an id that no name has by chance.
 SHORT_ID = 6
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def new_id() -> str:
@@ -346,7 +343,7 @@ class SessionStore:
             yield
 
     def _time(self) -> str:
-        return self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return moment_text(self._now())
 
 
 def _check_name(name: str) -> None:

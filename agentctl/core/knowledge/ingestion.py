@@ -49,6 +49,7 @@ from agentctl.core.knowledge.sources import (
     selects,
 )
 from agentctl.core.knowledge.store import DocumentStore
+from agentctl.core.moments import moment_text
 from agentctl.core.paths import make_private
 
 # What is stored together: enough for the embedder to sort by length, little enough for a kill to
@@ -373,7 +374,7 @@ def default_title(path: str) -> str:
 def iso_time(ns: int) -> str:
     """Nanoseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     time_s = datetime.fromtimestamp(ns / 1e9, UTC)
-    return time_s.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_text(time_s)
 
 
 def _is_untouched(candidate: Candidate, known: KnownFile) -> bool:

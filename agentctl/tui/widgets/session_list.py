@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from agentctl.core.backends.threads import run_in_thread
 from agentctl.core.chat.conversations import Session
 from agentctl.core.errors import InputMissing
+from agentctl.core.moments import utc_now
 from agentctl.core.paths import expand
 from agentctl.core.workspace import Workspace
 from agentctl.render.charts import ago
@@ -81,7 +82,7 @@ class SessionList(Widget):
 
     current: reactive[str | None] = reactive(None)
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._now = now
         self._workspace: Workspace | None = None
