@@ -280,6 +280,25 @@ def _add_summaries(database: "Database") -> None:
     sessions.add_column("summarised", int)
 
 
+def _count_messages(database: "Database") -> None:
+    # Kept by the database itself: counting a long session takes longer than opening its end.
+    sessions = database.table("sessions")
+    sessions.add_column("messages", int, not_null_default=0)
+    database.execute(
+        "UPDATE sessions SET messages = (SELECT count(*) FROM messages WHERE session = sessions.id)"
+    )
+    database.execute(
+        """CREATE TRIGGER messages_counted_up AFTER INSERT ON messages BEGIN
+             UPDATE sessions SET messages = messages + 1 WHERE id = new.session;
+           END"""
+    )
+    database.execute(
+        """CREATE TRIGGER messages_counted_down AFTER DELETE ON messages BEGIN
+             UPDATE sessions SET messages = messages - 1 WHERE id = old.session;
+           END"""
+    )
+
+
 MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
     _create_sessions,
     _create_knowledge,
@@ -289,4 +308,5 @@ MIGRATIONS: tuple[Callable[["Database"], None], ...] = (
     _create_tasks,
     _create_automation,
     _add_summaries,
+    _count_messages,
 )

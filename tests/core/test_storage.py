@@ -38,7 +38,7 @@ def test_a_newer_database_is_refused_unharmed(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_answers_of_an_older_schema_are_kept_and_have_no_sources(tmp_path: Path) -> None:
+def test_answers_of_an_older_schema_are_kept_counted_and_have_no_sources(tmp_path: Path) -> None:
     from sqlite_utils import Database
 
     older = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
@@ -57,6 +57,7 @@ def test_answers_of_an_older_schema_are_kept_and_have_no_sources(tmp_path: Path)
     assert connection.execute("SELECT content, sources FROM messages").fetchall() == [
         ("kept", None)
     ]
+    assert connection.execute("SELECT messages FROM sessions").fetchone() == (1,)
     connection.close()
 
 

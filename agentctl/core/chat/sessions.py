@@ -268,7 +268,7 @@ class SessionStore:
         with translated_errors():
             rows = self._connection.execute(
                 f"""SELECT s.id, s.name, s.title, s.created, s.updated, s.parent,
-                      (SELECT count(*) FROM messages WHERE session = s.id),
+                      s.messages,
                       (SELECT model FROM messages WHERE session = s.id AND model IS NOT NULL
                        ORDER BY id DESC LIMIT 1), s.summary
                     FROM sessions s {where}
