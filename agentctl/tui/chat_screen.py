@@ -295,10 +295,12 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         self.set_class(room if wants is None else wants, "sessions")
 
     def action_sessions(self) -> None:
-        self._wants_sessions = not self.has_class("sessions")
+        """To the list, wherever the keys go now; from the list, hides it."""
+        sessions = self.query_one(SessionList)
+        self._wants_sessions = not (self.has_class("sessions") and sessions.has_focus_within)
         self._fold()
         if self._wants_sessions:
-            self.query_one(SessionList).focus()
+            sessions.focus()
         else:
             self.composer.focus()
 
@@ -324,7 +326,7 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
     def commands(self) -> Iterable[SystemCommand]:
         for name, what, action in (
             ("New session", "Begin anew, ctrl+n", self.action_new),
-            ("Sessions", "Show or hide the list, f7", self.action_sessions),
+            ("Sessions", "To the list, or hide it, f7", self.action_sessions),
             ("Model", "Another model answers, ctrl+o", self.action_model),
             ("Agent", "An agent answers, ctrl+g", self.action_agent),
             ("Stop", "Stop the answer, esc", self.action_back),
