@@ -113,6 +113,21 @@ def test_the_session_in_the_chat_is_marked_by_a_sign(tmp_path: Path) -> None:
     play(tmp_path, ["Tides", "Ships"], flow)
 
 
+def test_keys_begin_at_the_session_that_is_open(tmp_path: Path) -> None:
+    async def flow(place: Place, pilot: Pilot[None], workspace: Workspace) -> None:
+        await pilot.press("home", "down", "down")
+        newest = (await workspace.list_sessions())[0].id
+        place.list.current = newest
+        await pilot.press("slash")
+        place.list.focus()
+        option = place.query_one(OptionList).highlighted_option
+
+        assert option is not None
+        assert option.id == newest
+
+    play(tmp_path, ["Tides", "Ships"], flow)
+
+
 def test_a_change_by_somebody_else_keeps_what_is_highlighted(tmp_path: Path) -> None:
     async def flow(place: Place, pilot: Pilot[None], workspace: Workspace) -> None:
         await pilot.press("home", "down", "down")

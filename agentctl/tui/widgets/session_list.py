@@ -95,7 +95,11 @@ class SessionList(Widget):
         yield SessionOptions(markup=False)
 
     def focus(self, scroll_visible: bool = True) -> "SessionList":
-        self.query_one(SessionOptions).focus(scroll_visible)
+        """Keys go to the list from here on, beginning at the session that is open."""
+        options = self.query_one(SessionOptions)
+        if self.current in self._prompts:
+            options.highlighted = options.get_option_index(self.current)
+        options.focus(scroll_visible)
         return self
 
     async def refresh_sessions(self, workspace: Workspace) -> None:
