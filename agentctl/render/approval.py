@@ -20,6 +20,7 @@ from typing import NamedTuple
 from agentctl.core.agents.run_request import ApprovalAnswer, Scope
 from agentctl.core.events import ApprovalRequired
 from agentctl.core.jsontypes import JsonObject
+from agentctl.render.argument_text import file_ending, read_arguments, write_arguments
 from agentctl.render.output import Output
 from agentctl.render.tool_calls import ASK_USER
 
@@ -158,42 +159,39 @@ async def _edit(output: Output, tool: str, args: JsonObject) -> JsonObject | Non
     """The new arguments; None, and the reason said, when they stay."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if editor:
-        text = await _in_editor(editor, json.dumps(args, ensure_ascii=False, indent=2))
+        text = await _in_editor(editor, args)
     elif tool == _SHELL:
         line = await _read_line(output, "Command (Enter leaves it): ")
         return {**args, "command": line.rstrip("\n")} if line and line.strip() else None
     else:
-        text = await _read_line(output, "Arguments as JSON (Enter leaves them): ")
+        what = "Arguments as JSON" if file_ending(args) == ".json" else "Code"
+        text = await _read_line(output, f"{what} (Enter leaves it): ")
     if text is None or not text.strip():
         output.note("nothing was changed")
         return None
     try:
-        edited = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        output.note(f"this is not JSON: {error}")
+        return read_arguments(text, args)
+    except ValueError as error:
+        output.note(str(error))
         return None
-    if not isinstance(edited, dict):
-        output.note("arguments are a JSON object: {…}")
-        return None
-    return edited
 
 
-async def _in_editor(editor: str, text: str) -> str | None:
+async def _in_editor(editor: str, args: JsonObject) -> str | None:
     from agentctl.core.backends.threads import run_in_thread
 
     with _interrupts_ignored():
-        return await run_in_thread(lambda: _edited(editor, text))
+        return await run_in_thread(lambda: _edited(editor, args))
 
 
-def _edited(editor: str, text: str) -> str | None:
+def _edited(editor: str, args: JsonObject) -> str | None:
     """The text as the editor left it; None when the editor failed."""
     import subprocess
     import tempfile
 
     with tempfile.NamedTemporaryFile(
-        "w", suffix=".json", encoding="utf-8", delete=False, prefix="agentctl-"
+        "w", suffix=file_ending(args), encoding="utf-8", delete=False, prefix="agentctl-"
     ) as file:
-        file.write(text + "\n")
+        file.write(write_arguments(args) + "\n")
     path = Path(file.name)
     try:
         subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(path)], check=True)

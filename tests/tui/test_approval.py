@@ -131,6 +131,24 @@ def test_the_arguments_are_edited_and_checked_before_they_are_allowed(tmp_path: 
     assert answer.args == {"path": "y"}
 
 
+def test_code_is_edited_as_it_is(tmp_path: Path) -> None:
+    dialog = ApprovalDialog(asked("run_python", "", code="print(1)\nprint(2)"))
+
+    async def edit(pilot: Pilot[None]) -> None:
+        await pilot.press("e")
+        area = dialog.query_one("#args", TextArea)
+        assert area.text == "print(1)\nprint(2)"
+        area.text = 'print("three")'
+        await pilot.press("ctrl+s")
+        assert '   1  print("three")' in shown(dialog)
+        await pilot.press("a")
+        await pilot.pause()
+
+    [answer] = answered(tmp_path, dialog, edit)
+    assert answer is not None
+    assert answer.args == {"code": 'print("three")'}
+
+
 def test_a_question_is_answered_in_words(tmp_path: Path) -> None:
     dialog = ApprovalDialog(asked("ask_user", "", question="Which a?"))
     [answer] = answered(tmp_path, dialog, keys(*"the red", "enter"))

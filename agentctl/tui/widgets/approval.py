@@ -1,6 +1,5 @@
 """The question whether a call may run: what it is exactly, and every way to answer."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
@@ -18,6 +17,7 @@ from agentctl.core.agents.run_store import Decision
 from agentctl.core.events import ApprovalRequired
 from agentctl.core.jsontypes import JsonObject
 from agentctl.render.approval import Line, request_lines, visible
+from agentctl.render.argument_text import read_arguments, write_arguments
 from agentctl.render.output import printable
 from agentctl.render.tool_calls import ASK_USER
 
@@ -123,15 +123,15 @@ class ApprovalDialog(ModalScreen[ApprovalAnswer | None]):
     def action_edit(self) -> None:
         area = self.query_one("#args", TextArea)
         args = self._asked.args if self._args is None else self._args
-        area.text = json.dumps(args, ensure_ascii=False, indent=2)
-        self._set_mode("-editing", "ctrl+s takes the arguments, then you decide · esc leaves them")
+        area.text = write_arguments(args)
+        self._set_mode("-editing", "ctrl+s takes it so, then you decide · esc leaves it as it was")
         area.focus()
 
     def action_accept(self) -> None:
         if not self.has_class("-editing"):
             return
         try:
-            args = _read_arguments(self.query_one("#args", TextArea).text)
+            args = read_arguments(self.query_one("#args", TextArea).text, self._asked.args)
         except ValueError as error:
             self._show_problem(str(error))
             return
@@ -248,16 +248,3 @@ def _as_event(asked: ApprovalRequired | Decision) -> ApprovalRequired:
 def _styled(lines: list[Line]) -> Iterator[Content]:
     for line in lines:
         yield Content.styled(printable(line.text), _STYLES.get(line.style, ""))
-
-
-def _read_arguments(text: str) -> JsonObject:
-    """Raises ValueError, which says what is wrong with them."""
-    try:
-        args = json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"this is not JSON: {error}") from None
-    if not isinstance(args, dict):
-        raise ValueError("arguments are a JSON object: {…}")  # noqa: TRY004 - told to the user
-    return args
