@@ -374,14 +374,16 @@ o in the transcript: unfold all calls
             self._spoken.pop(event.run_id, None)
             if runs.selected == event.run_id:
                 view.end_saying()
+            if isinstance(event, RunFinished) and not self.app.app_focus:
+                self.dashboard.call_back(f"the agent's run ended: {event.status}")
         elif isinstance(event, ApprovalRequired) and runs.selected == event.run_id:
             self._ask_at_once(event)
 
     def _ask_at_once(self, event: ApprovalRequired) -> None:
         if not self.is_current:
             return
-        self.dashboard.waiting.note(event.run_id)
         asker = self._seen[event.run_id].run.agent if event.run_id in self._seen else ""
+        self.dashboard.asked_in_sight(event.run_id, asker)
 
         async def ask() -> None:
             dialog = ApprovalDialog(event, asker, is_sudden=True)

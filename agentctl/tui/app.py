@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import work
@@ -37,7 +38,8 @@ class Dashboard(Desk):
     """Sees the Workspace only, by way of `link`."""
 
     TITLE = "agentctl"
-    CSS_PATH = "app.tcss"
+    # Whole, so that it is found from a subclass elsewhere, too.
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         mode: _screen(mode) for mode in PLACES
     }

@@ -203,7 +203,7 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         from agentctl.tui.widgets.approval import ApprovalDialog
 
         self.calls[call.call_id] = call
-        self.dashboard.waiting.note(call.run_id)
+        self.dashboard.asked_in_sight(call.run_id, conversation.agent or "")
         self.app.push_screen(
             ApprovalDialog(call, agent=conversation.agent or "", is_sudden=True), self.answer_call
         )

@@ -79,6 +79,12 @@ class Desk(App[None]):
 
             self.attempt(tell_outside())
 
+    def asked_in_sight(self, run: str, who: str) -> None:
+        """A dialog asks for an answer: only who looks elsewhere need be called."""
+        self.waiting.note(run)
+        if not self.app_focus:
+            self.call_back(f"{who or 'an agent'} waits for you")
+
     def show_help(self, text: str) -> None:
         self.push_screen(TextDialog("Keys", f"{text.strip()}\n\n{_GENERAL_HELP}"))
 

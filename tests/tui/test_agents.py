@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -121,6 +122,34 @@ def test_a_call_is_asked_for_at_once_and_the_run_goes_on(tmp_path: Path) -> None
             await pilot.press(*"no", "enter")
             await until(pilot, lambda: "Written." in transcript(screen))
             assert "denied by user: no" in transcript(screen)
+
+    asyncio.run(flow())
+
+
+def test_who_looks_elsewhere_is_called_for_an_approval_and_at_the_end(tmp_path: Path) -> None:
+    told = tmp_path / "told.txt"
+    model = write_script(tmp_path / "script", {"tool_calls": [WRITE]}, {"text": "Written."})
+
+    async def flow() -> None:
+        async with running_dashboard(tmp_path / "home", model) as (app, pilot):
+            app.settings = replace(
+                app.settings, daemon=replace(app.settings.daemon, notify=f"file:{told}")
+            )
+            await open_agents(app, pilot)
+            await pilot.press("t")
+            await until(pilot, lambda: isinstance(app.screen, TaskDialog))
+            await pilot.press(*"Write it")
+            # A key would bring the focus back.
+            app.app_focus = False
+            await app.screen.run_action("start")
+            await until(
+                pilot, lambda: told.exists() and "assistant waits for you" in told.read_text()
+            )
+            dialog = app.screen
+            assert isinstance(dialog, ApprovalDialog)
+            await until(pilot, lambda: dialog.is_ready)
+            await dialog.run_action("allow('once')")
+            await until(pilot, lambda: "the agent's run ended: done" in told.read_text())
 
     asyncio.run(flow())
 
