@@ -81,8 +81,9 @@ class Desk(App[None]):
 
     def asked_in_sight(self, run: str, who: str) -> None:
         """A dialog asks for an answer: only who looks elsewhere need be called."""
+        is_told = run in self.waiting.told
         self.waiting.note(run)
-        if not self.app_focus:
+        if not self.app_focus and not is_told:
             self.call_back(f"{who or 'an agent'} waits for you")
 
     def show_help(self, text: str) -> None:

@@ -145,6 +145,7 @@ def test_who_looks_elsewhere_is_called_for_an_approval_and_at_the_end(tmp_path: 
             await until(
                 pilot, lambda: told.exists() and "assistant waits for you" in told.read_text()
             )
+            await until(pilot, lambda: isinstance(app.screen, ApprovalDialog))
             dialog = app.screen
             assert isinstance(dialog, ApprovalDialog)
             await until(pilot, lambda: dialog.is_ready)
