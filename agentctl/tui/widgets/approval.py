@@ -84,7 +84,7 @@ class ApprovalDialog(ModalScreen[ApprovalAnswer | None]):
     @property
     def is_ready(self) -> bool:
         """Whether a key is taken for an answer."""
-        return self._waiting is None
+        return self.is_mounted and self._waiting is None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
