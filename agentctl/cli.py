@@ -39,6 +39,8 @@ COMMANDS = {
     "sessions": "Past conversations: list, show, search, export, remove, fork.",
     "templates": "Saved questions: list, show.",
     "config": "Settings and where they come from: show, get, set, path, edit.",
+    "backup": "Save everything of yours in one file, while all goes on.",
+    "restore": "Replace everything that is here by a backup, or check one.",
     "doctor": "Check the machine, the models and the data, and say what to do.",
     "completion": "Print the completion script of a shell.",
 }

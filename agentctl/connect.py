@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl.core.config import Config, Log, default_settings, load_config
+from agentctl.core.home_swap import finish_swap
 from agentctl.core.paths import Paths, find_paths
 from agentctl.core.workspace import Workspace
 
@@ -22,8 +23,11 @@ def user_paths() -> Paths:
 
 
 def user_config() -> Config:
-    """Raises ConfigError."""
-    return load_config(user_paths(), os.environ, working_directory())
+    """Raises ConfigError; BackendBusy while a restore is under way."""
+    paths = user_paths()
+    # One that was killed is ended first.
+    finish_swap(paths)
+    return load_config(paths, os.environ, working_directory())
 
 
 def working_directory() -> Path:

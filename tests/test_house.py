@@ -19,6 +19,7 @@ ROOMS = [
     r"agentctl\.core\.(errors|jsontypes|sources|moments)",
     r"agentctl\.core\.(events|paths|addresses|file_lock)",
     r"agentctl\.core\.(config|config_syntax|config_file|logs|migrations|storage|files|web_page|hardware)",
+    r"agentctl\.core\.(backup|backup_file|restore|home_swap|relocation)",
     r"agentctl\.core\.backends\..*",
     r"agentctl\.core\.embedding\..*",
     r"agentctl\.core\.knowledge\..*",

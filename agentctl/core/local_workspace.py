@@ -1,6 +1,6 @@
 """The Workspace in this process: wires the wings together, decides nothing."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from agentctl.core.agents.run_request import AgentRequest, ApprovalAnswer, ResumeRequest
     from agentctl.core.agents.run_store import Decision, RunDetails, RunRow
     from agentctl.core.agents.runner import AgentRunner
+    from agentctl.core.agents.tools.base import Tool
     from agentctl.core.backends.base import Delta
     from agentctl.core.backends.kept_models import KeptModels
     from agentctl.core.backends.model_manager import ModelEntry, ModelList, ModelManager
+    from agentctl.core.backup import BackupReport, BackupRequest, BackupStep
     from agentctl.core.chat.passthrough import ChatBegan, ChatCall
     from agentctl.core.knowledge.knowledge_base import KnowledgeBase
     from agentctl.core.knowledge.library import (
@@ -59,10 +61,15 @@ class LocalWorkspace(AutomationVerbs):
         *,
         daemon: Daemon | None = None,
         kept: "KeptModels | None" = None,
+        tools: "Sequence[Tool]" = (),
     ) -> None:
-        """`daemon` is the one it lives in; with `kept`, models stay loaded between answers."""
+        """`daemon` is the one it lives in; with `kept`, models stay loaded between answers.
+
+        `tools` are offered to agents besides the built-in ones.
+        """
         super().__init__(settings, paths, environ, daemon)
         self._registry = Registry(settings, paths, environ, kept)
+        self._tools = tools
 
     @cached_property
     def _sessions(self) -> SessionStore:
@@ -109,7 +116,9 @@ class LocalWorkspace(AutomationVerbs):
         from agentctl.core.automation.task_requests import schedule_task
 
         schedule = partial(schedule_task, self.add_task)
-        toolbox = Toolbox(self._settings.agents, self._paths, self._environ, self.search, schedule)
+        toolbox = Toolbox(
+            self._settings.agents, self._paths, self._environ, self.search, schedule, self._tools
+        )
         models = Models(self._registry, self._settings.model)
         return AgentRunner(self._paths, RunStore(self._database), toolbox, models)
 
@@ -269,6 +278,18 @@ class LocalWorkspace(AutomationVerbs):
         self, reference: str, name: str | None = None, last_message: int | None = None
     ) -> Session:
         return self._sessions.find(self._sessions.fork(reference, name, last_message))
+
+    def back_up(
+        self, request: "BackupRequest"
+    ) -> "AsyncGenerator[BackupStep | BackupReport, None]":
+        from agentctl.core.backends.threads import stream_from_thread
+        from agentctl.core.backup import back_up
+
+        def produce(emit: "Callable[[BackupStep | BackupReport], None]") -> None:
+            emit(back_up(request, self._paths, emit))
+
+        # What is told next ends it.
+        return stream_from_thread(produce, lambda: None)
 
     async def summarise_sessions(self) -> int:
         """Writes summaries of long conversations; how many."""

@@ -1,7 +1,7 @@
 """Everything a user can do: the verbs that every front end calls.
 
-Two things stand apart, for they must work when no workspace can be opened: the configuration
-(`config.py`, `config_file.py`) and the doctor (`doctor.py`).
+Three things stand apart, for they must work when no workspace can be opened: the configuration
+(`config.py`, `config_file.py`), the doctor (`doctor.py`) and restoring a backup (`restore.py`).
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentctl.core.backends.base import Delta
     from agentctl.core.backends.model_manager import ModelEntry, ModelList
     from agentctl.core.backends.progress import PullProgress
+    from agentctl.core.backup import BackupReport, BackupRequest, BackupStep
     from agentctl.core.chat.conversation import AskRequest, Prepared
     from agentctl.core.chat.conversations import Session, SessionMatch, StoredMessage
     from agentctl.core.chat.passthrough import ChatBegan, ChatCall
@@ -272,5 +273,16 @@ class Workspace(Protocol):
     async def fork_session(
         self, reference: str, name: str | None = None, last_message: int | None = None
     ) -> "Session": ...
+
+    # All of it
+
+    def back_up(
+        self, request: "BackupRequest"
+    ) -> "AsyncGenerator[BackupStep | BackupReport, None]":
+        """Writes one file with all of the user's own; the report comes last, when it is whole.
+
+        Closing the generator stops, and leaves no file. Raises UsageProblem, InputMissing.
+        """
+        ...
 
     async def close(self) -> None: ...

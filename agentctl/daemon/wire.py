@@ -43,6 +43,7 @@ _HOMES = {
     "backends.base": ("Delta",),
     "backends.model_manager": ("ModelEntry", "ModelList"),
     "backends.progress": ("PullProgress",),
+    "backup": ("BackupReport", "BackupRequest", "BackupStep"),
     "chat.conversation": ("AskRequest", "Prepared"),
     "chat.passthrough": ("ChatBegan", "ChatCall"),
     "chat.conversations": ("Session", "SessionMatch", "StoredMessage"),

@@ -12,6 +12,7 @@ from agentctl.core.agents.run_request import AgentRequest
 from agentctl.core.automation.tasks import Action, TaskRequest, Trigger
 from agentctl.core.automation.watching import WatchRequest
 from agentctl.core.backends.base import Delta, Done, Message, TextDelta
+from agentctl.core.backup import BackupReport, BackupRequest, BackupStep
 from agentctl.core.chat.conversation import AskRequest
 from agentctl.core.chat.passthrough import ChatBegan, ChatCall
 from agentctl.core.chat.templates import Template
@@ -352,3 +353,27 @@ def test_whoever_stores_something_all_hear_of_it(workspace: Workspace, model: st
         return heard
 
     assert asyncio.run(listen()) == [0, 1]
+
+
+def test_all_of_it_is_backed_up_into_one_file(
+    workspace: Workspace, model: str, tmp_path: Path
+) -> None:
+    ask(workspace, AskRequest(prompt="a harbour", model=model))
+    target = tmp_path / "backup.zip"
+
+    async def back_up() -> list[BackupStep | BackupReport]:
+        request = BackupRequest(path=str(target))
+        async with aclosing(workspace.back_up(request)) as steps:
+            return [step async for step in steps]
+
+    *steps, report = asyncio.run(back_up())
+
+    assert isinstance(report, BackupReport)
+    assert (report.counts.sessions, report.size) == (1, target.stat().st_size)
+    assert {step.stage for step in steps if isinstance(step, BackupStep)} == {
+        "database",
+        "packing",
+        "checking",
+    }
+    with pytest.raises(UsageProblem):
+        asyncio.run(back_up())

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static, TextArea
 
@@ -126,7 +127,10 @@ def test_a_call_is_asked_for_at_once_and_the_run_goes_on(tmp_path: Path) -> None
     asyncio.run(flow())
 
 
-def test_who_looks_elsewhere_is_called_for_an_approval_and_at_the_end(tmp_path: Path) -> None:
+def test_who_looks_elsewhere_is_called_for_an_approval_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     told = tmp_path / "told.txt"
     model = write_script(tmp_path / "script", {"tool_calls": [WRITE]}, {"text": "Written."})
 

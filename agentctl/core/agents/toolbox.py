@@ -35,7 +35,11 @@ class Kit:
 
 
 class Toolbox:
-    """Makes the tools of runs. `search` asks the knowledge base, `schedule` adds a task."""
+    """Makes the tools of runs.
+
+    `search` asks the knowledge base, `schedule` adds a task. `more` are tools besides the built-in
+    ones, offered to the agents whose files name them.
+    """
 
     def __init__(
         self,
@@ -44,12 +48,14 @@ class Toolbox:
         environ: Mapping[str, str],
         search: Search,
         schedule: Schedule,
+        more: Sequence[Tool] = (),
     ) -> None:
         self._settings = settings
         self._paths = paths
         self._environ = environ
         self._search = search
         self._schedule = schedule
+        self._more = more
 
     def place(self, run: RunRow, *, may_write: bool) -> Workplace:
         """Where a run works; its scratch folder is made."""
@@ -135,6 +141,7 @@ class Toolbox:
             ReadLog(self._paths.log),
             AskUser(),
             ScheduleTask(self._schedule),
+            *self._more,
         ]
         return [*tools, FetchUrl(characters=result_chars)] if self._settings.fetch_url else tools
 

@@ -1,0 +1,73 @@
+"""`agentctl restore`: a backup in the place of what is here.
+
+It opens no workspace: the database may be damaged, and the settings wrong.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentctl.commands.common import Command, new_app
+from agentctl.commands.places import absolute
+from agentctl.connect import user_paths
+from agentctl.core.backup_file import Counts, Manifest
+from agentctl.core.errors import UsageProblem
+from agentctl.core.home_swap import finish_swap
+from agentctl.render.backup import BackupPrinter, show_both, show_check, show_restored
+from agentctl.render.output import Output, is_terminal_in
+
+app = new_app()
+
+
+@app.command(cls=Command)
+def restore(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What agentctl backup has written.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check the file; nothing is replaced.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    discard_old: Annotated[
+        bool, typer.Option("--discard-old", help="Do not keep what is replaced.")
+    ] = False,
+) -> None:
+    """Replace everything that is here by a backup, from this or another machine.
+
+    All of it is checked first. What is replaced is kept beside.
+
+    Example: agentctl restore ~/backups/agentctl.zip
+    """
+    from agentctl.core import restore as restoring
+
+    output: Output = ctx.obj
+    path, paths = Path(absolute(file)), user_paths()
+    finish_swap(paths)
+    manifest, present = restoring.look_into(path), restoring.present_counts(paths)
+    printer = BackupPrinter(output)
+    if not check and not yes:
+        _confirm(output, file, manifest, present)
+    try:
+        if check:
+            restoring.check(path, paths, printer.show)
+        else:
+            report = restoring.restore(path, paths, printer.show, keeps_old=not discard_old)
+    finally:
+        printer.close()
+    if check:
+        show_check(output, str(path), manifest, present)
+    else:
+        show_restored(output, str(path), report, present)
+
+
+def _confirm(output: Output, file: str, manifest: Manifest, present: Counts | None) -> None:
+    if not is_terminal_in():
+        raise UsageProblem(
+            "restoring asks first, and there is no terminal to ask on",
+            f"agentctl restore {shlex.quote(file)} --yes",
+        )
+    show_both(output, manifest, present)
+    if not typer.confirm("Replace what is here by the backup?", err=True):
+        output.note("nothing was replaced")
+        raise typer.Abort
