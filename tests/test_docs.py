@@ -1,8 +1,8 @@
 """The documentation is true: all there is stands in it, and its examples run as they are shown.
 
-The examples are the ```console blocks of the guides. Those below one `##`
-heading run in order, in a home and a folder of their own, with a scripted Ollama that gives the
-replies named in `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
+The examples are the ```console blocks of the pages. Those below one `#` or `##` heading run in
+order, in a home and a folder of their own, with a scripted Ollama that gives the replies named in
+`<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
 lines; a command without output below it may say anything.
 """
 
@@ -15,34 +15,34 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
-from typer._click import Command
-from typer.core import TyperGroup, TyperOption
-from typer.main import get_command
+from typer.core import TyperOption
 
 from agentctl import __version__
 from agentctl.cli import COMMANDS
 from agentctl.commands.completion import SHELLS
 from agentctl.core.backends.catalog import read_catalog
 from agentctl.core.errors import AgentctlError
+from agentctl.core.hardware import Gpu, Memory, model_fits
 from agentctl.core.paths import find_paths, shipped
 from agentctl.render.output import human_size
 from tests.support.cli import TIMEOUT_S, environment, run, with_ollama
+from tests.support.command_tree import LEAVES
 from tests.support.ollama_server import Reply, ScriptedModel, ScriptedOllama
 from tests.test_house import FILES, PACKAGES, ROOMS, ROOT, module_name, room
 
 README = ROOT / "README.md"
 CHANGES = ROOT / "CHANGELOG.md"
 GUIDE = ROOT / "docs" / "user-guide.md"
-DAEMON = ROOT / "docs" / "daemon.md"
-DASHBOARD = ROOT / "docs" / "dashboard.md"
+MODELS = ROOT / "docs" / "models.md"
+PROGRAMS = ROOT / "docs" / "http-and-mcp.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 DEVELOPER = ROOT / "docs" / "developer-guide.md"
-DOCUMENTS = [README, CHANGES, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [README, CHANGES, *PAGES]
 
 MODEL = ScriptedModel(
     "qwen3:1.7b",
@@ -51,6 +51,9 @@ MODEL = ScriptedModel(
     context_window=40_960,
     capabilities=("completion", "tools", "thinking"),
 )
+GB = 1_000_000_000
+# They go on until they are ended, or belong to a terminal.
+WITHOUT_DATA = {"config edit", "daemon run", "mcp", "serve", "tui"}
 _BLOCK = re.compile(r"^(?P<fence>`{3,})(?P<kind>\w*)\n(?P<body>.*?)^(?P=fence)$", re.M | re.S)
 _EXIT = re.compile(r"\s+# exits with (\d+)$")
 
@@ -61,7 +64,7 @@ def read(document: Path) -> str:
 
 def guides() -> str:
     """What a user reads of commands."""
-    return "\n".join(map(read, (GUIDE, DAEMON, DASHBOARD)))
+    return "\n".join(map(read, PAGES))
 
 
 def code_blocks(text: str, kind: str) -> list[str]:
@@ -81,46 +84,26 @@ def table_rows(text: str, heading: str) -> list[list[str]]:
 # The commands.
 
 
-def leaf_commands() -> dict[str, Command]:
-    """`models pull` to its command, and so on; nothing that only groups others."""
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_command_has_an_example_that_runs(path: str) -> None:
+    typed = chain.from_iterable(section.examples for section in SECTIONS.values())
 
-    def walk(path: str, command: Command) -> Iterator[tuple[str, Command]]:
-        if isinstance(command, TyperGroup):
-            for name, child in command.commands.items():
-                yield from walk(f"{path} {name}", child)
-        else:
-            yield path, command
-
-    return dict(
-        chain.from_iterable(
-            walk(name, get_command(import_module(f"agentctl.commands.{name}").app))
-            for name in COMMANDS
-        )
-    )
-
-
-LEAVES = leaf_commands()
+    assert any(re.search(rf"agentctl {path}\b", example.command) for example in typed)
 
 
 @pytest.mark.parametrize("path", LEAVES)
-def test_every_command_has_an_example_in_its_help(path: str) -> None:
-    examples = re.findall(r"^\s*Example: (.+)$", LEAVES[path].help or "", re.M)
+def test_every_option_stands_in_a_guide(path: str) -> None:
+    options = [option for option in LEAVES[path].params if isinstance(option, TyperOption)]
 
-    assert any(f"agentctl {path}" in example for example in examples)
-
-
-@pytest.mark.parametrize("path", LEAVES)
-def test_every_command_stands_in_the_user_guide(path: str) -> None:
-    assert re.search(rf"agentctl {path}\b", guides())
+    for name in chain.from_iterable(option.opts for option in options):
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", guides()), name
 
 
-@pytest.mark.parametrize("path", LEAVES)
-def test_every_option_has_help_and_stands_in_the_user_guide(path: str) -> None:
-    for option in LEAVES[path].params:
-        if isinstance(option, TyperOption):
-            assert option.help, option.name
-            for name in option.opts:
-                assert re.search(rf"(?<![\w-]){name}(?![\w-])", guides()), name
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_DATA))
+def test_what_json_holds_is_told_of_every_command(path: str) -> None:
+    told = chain.from_iterable(table_rows(read(PROGRAMS), "command"))
+
+    assert any(f"`{path}`" in cell for cell in told)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -143,11 +126,21 @@ def test_troubleshooting_explains_exactly_the_errors_there_are() -> None:
     explained = re.findall(r"^### `([\w-]+)` \(exit code (\d+)\)$", read(TROUBLE), re.M)
 
     existing = {(kind.slug, str(kind.exit_code)) for kind in error_types()}
-    assert sorted(explained) == sorted(existing | {("unexpected", "1")})
+    of_runs = {("approval-required", "77"), ("denied", "77")}
+    assert sorted(explained) == sorted(existing | of_runs | {("unexpected", "1")})
 
 
-def test_the_user_guide_lists_the_exit_codes() -> None:
-    listed = {int(code) for code, _ in table_rows(read(GUIDE), "code")}
+def test_troubleshooting_says_of_each_error_what_it_means_its_cause_and_the_mend() -> None:
+    for part in re.split(r"^### ", read(TROUBLE), flags=re.M)[1:]:
+        assert re.findall(r"^- \*\*(\w+)\*\*: ", part.partition("\n## ")[0], re.M) == [
+            "Means",
+            "Cause",
+            "Mend",
+        ], part
+
+
+def test_the_exit_codes_are_listed() -> None:
+    listed = {int(code) for code, _ in table_rows(read(PROGRAMS), "code")}
 
     assert listed == {0, 1, 130} | {kind.exit_code for kind in error_types()}
 
@@ -178,13 +171,28 @@ def test_the_shipped_defaults_explain_every_key() -> None:
     assert bare == []
 
 
-def test_the_user_guide_lists_the_model_catalogue(tmp_path: Path) -> None:
-    listed = [row[:3] for row in table_rows(read(GUIDE).partition("### The embedded")[2], "name")]
+def test_the_model_catalogue_is_listed(tmp_path: Path) -> None:
+    listed = [row[:3] for row in table_rows(read(MODELS).partition("### The embedded")[2], "name")]
 
     catalog = read_catalog(find_paths({"AGENTCTL_HOME": str(tmp_path)}))
     assert listed == [
         [f"`{model.name}`", human_size(model.size), model.license] for model in catalog.values()
     ]
+
+
+def test_the_models_for_each_machine_fit_it(tmp_path: Path) -> None:
+    catalog = read_catalog(find_paths({"AGENTCTL_HOME": str(tmp_path)}))
+
+    for machine, first, needs, second in table_rows(read(MODELS), "machine"):
+        gigabytes = int(re.findall(r"(\d+) GB", machine)[0])
+        sizes = [catalog[name.strip("`")].size for name in (first, second)]
+        # Half of a machine's memory is free, of a card's all but a gigabyte.
+        memory = Memory(gigabytes * GB, gigabytes * GB // 2)
+        cards = [Gpu("card", gigabytes * GB, GB, None, None)] if "GPU" in machine else []
+        none = Memory(0, 0)
+        assert sizes == sorted(sizes, reverse=True)
+        assert model_fits(sizes[0], none if cards else memory, cards) == "yes", machine
+        assert needs == human_size(round(sizes[0] * 1.2)), machine
 
 
 def test_the_developer_guide_draws_the_house_as_it_is() -> None:
@@ -214,6 +222,13 @@ def anchors(document: Path) -> set[str]:
     """The fragments that GitHub gives to a document's headings."""
     headings = re.findall(r"^#+ (.+)$", without_code(read(document)), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_page_is_linked_from_another(page: Path) -> None:
+    others = [each for each in DOCUMENTS if each != page]
+
+    assert any(re.search(rf"\]\((docs/)?{page.name}[)#]", read(each)) for each in others)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -247,13 +262,15 @@ class Section:
 
 def read_sections() -> dict[str, Section]:
     sections = {}
-    for part in re.split(r"^## ", protect_code(guides()), flags=re.M)[1:]:
-        text = part.replace("\0", "")
-        replies = re.search(r"<!-- replies: (\[.*?\]) -->", text, re.S)
-        examples = [*chain.from_iterable(map(read_examples, code_blocks(text, "console")))]
-        if examples:
-            title = text.partition("\n")[0]
-            sections[title] = Section(json.loads(replies[1]) if replies else ["Hello."], examples)
+    for page in PAGES:
+        for part in re.split(r"^##? ", protect_code(read(page)), flags=re.M)[1:]:
+            text = part.replace("\0", "")
+            replies = re.search(r"<!-- replies: (\[.*?\]) -->", text, re.S)
+            examples = [*chain.from_iterable(map(read_examples, code_blocks(text, "console")))]
+            if examples:
+                heading = text.partition("\n")[0]
+                answers = json.loads(replies[1]) if replies else ["Hello."]
+                sections[f"{page.stem}: {heading}"] = Section(answers, examples)
     return sections
 
 
@@ -287,9 +304,7 @@ SECTIONS = read_sections()
 
 @pytest.mark.skipif(os.name == "nt", reason="the examples are for a POSIX shell")
 @pytest.mark.parametrize("title", SECTIONS)
-def test_the_examples_of_the_user_guide_run_as_shown(
-    title: str, home: Path, tmp_path: Path
-) -> None:
+def test_the_examples_run_as_shown(title: str, home: Path, tmp_path: Path) -> None:
     section = SECTIONS[title]
     folder = tmp_path / "work"
     folder.mkdir()

@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 _PREVIEW_LINES = 20
 
 MaxRounds = Annotated[
-    int | None, typer.Option("--max-rounds", min=1, help="Answers of a model it may take.")
+    int | None, typer.Option("--max-rounds", min=1, help="Stop after this many answers of a model.")
 ]
-Timeout = Annotated[float | None, typer.Option(min=0.001, help="Seconds the run may take.")]
-Usage = Annotated[bool, typer.Option("-u", "--usage", help="Show rounds, tokens and speed.")]
-APPROVE_HELP = "What becomes of calls that need you: denied, asked for, or allowed."
+Timeout = Annotated[float | None, typer.Option(min=0.001, help="Stop after this many seconds.")]
+Usage = Annotated[
+    bool, typer.Option("-u", "--usage", help="Show rounds, tokens and speed on stderr.")
+]
+APPROVE_HELP = "Deny calls that need you, ask for them, or allow them all."
 NoResume = Annotated[
     bool, typer.Option("--no-resume", help="Only record the answer; the run goes on later.")
 ]
 CallId = Annotated[
-    str | None, typer.Option("--call", help="Which call, when several wait.", metavar="ID")
+    str | None, typer.Option("--call", help="Mean this call, when several wait.", metavar="ID")
 ]
 
 

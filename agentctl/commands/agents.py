@@ -34,13 +34,16 @@ Kind: TypeAlias = Literal["graph", "code", "team"]
 
 app = new_app()
 Name = Annotated[
-    str, typer.Argument(help="An agent's name.", autocompletion=complete.agents, metavar="NAME")
+    str, typer.Argument(help="Name the agent.", autocompletion=complete.agents, metavar="NAME")
 ]
 
 
 @app.callback()
 def agents() -> None:
-    """Agents: models that work on a task with tools."""
+    """Give a task to an agent: a model that works with tools, and asks you first.
+
+    Example: agentctl agents run assistant "Tidy the notes"
+    """
 
 
 @app.command("list", cls=Command)
@@ -90,8 +93,13 @@ def show(ctx: typer.Context, name: Name) -> None:
 @app.command(cls=Command)
 def new(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="A name in small letters.", metavar="NAME")],
-    kind: Annotated[Kind, typer.Option(help="How it works: see the user guide.")] = "graph",
+    name: Annotated[str, typer.Argument(help="Name it in small letters.", metavar="NAME")],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="Choose how it works: in a loop, by writing Python, or as several roles."
+        ),
+    ] = "graph",
 ) -> None:
     """Write the file of a new agent, for you to edit.
 
@@ -132,31 +140,32 @@ def run(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="An agent's name; without it, the one that fits the task.",
+            help="Name the agent; without a name the one that fits the task is taken.",
             autocompletion=complete.agents,
             metavar="[NAME]",
         ),
     ] = None,
     task: Annotated[
-        str | None, typer.Argument(help="What to do; - reads it from stdin.", metavar="TASK")
+        str | None, typer.Argument(help="Say what to do; - reads it from stdin.", metavar="TASK")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="Which model.", autocompletion=complete.models),
+        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
     ] = None,
     max_rounds: MaxRounds = None,
     timeout: Timeout = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of all prompts and answers together.")
+        int | None,
+        typer.Option(min=1, help="Stop after this many tokens, prompts and answers together."),
     ] = None,
     max_tool_calls: Annotated[
-        int | None, typer.Option(min=1, help="Calls of tools it may make.")
+        int | None, typer.Option(min=1, help="Stop after this many calls of tools.")
     ] = None,
     approve: Annotated[Approve | None, typer.Option(help=APPROVE_HELP, show_default="ask")] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Give this run of the agent a further task.",
+            help="Give this run a further task; it keeps its agent, model and folder.",
             metavar="RUN",
             autocompletion=complete.runs,
         ),
@@ -164,8 +173,8 @@ def run(
     workdir: Annotated[
         str | None,
         typer.Option(
-            help="Where it works; else in this folder. Code it writes may change a folder named "
-            "here, and only read this one.",
+            help="Work in this folder, which its code may change; without it, in the current one, "
+            "which its code may only read.",
             metavar="DIR",
         ),
     ] = None,

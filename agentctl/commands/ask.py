@@ -39,8 +39,18 @@ class AskCommand(StreamingCommand):
     def __init__(self, *args: Any, **options: Any) -> None:  # Any: handed on as it came
         super().__init__(*args, **options)
         self.params[-1:-1] = [
-            _pairs("-o", "--option", "OPTION VALUE", "How to sample: temperature, seed, …"),
-            _pairs("-p", "--param", "KEY VALUE", "A value for the template's $KEY."),
+            _pairs(
+                "-o",
+                "--option",
+                "OPTION VALUE",
+                "Sample so, such as temperature 0 or seed 1; repeatable.",
+            ),
+            _pairs(
+                "-p",
+                "--param",
+                "KEY VALUE",
+                "Fill the template's $KEY with this value; repeatable.",
+            ),
         ]
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
@@ -93,16 +103,16 @@ class _Asked:
 @app.command(cls=AskCommand)
 def ask(
     ctx: typer.Context,
-    prompt: Annotated[
-        str | None, typer.Argument(help="The question; - reads it from stdin.")
-    ] = None,
+    prompt: Annotated[str | None, typer.Argument(help="Ask this; - reads it from stdin.")] = None,
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="Which model.", autocompletion=complete.models),
+        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
     ] = None,
     file: Annotated[
         list[str] | None,
-        typer.Option("-f", "--file", help="A file, folder, URL or - to go along; repeatable."),
+        typer.Option(
+            "-f", "--file", help="Send this file, folder or URL along, - for stdin; repeatable."
+        ),
     ] = None,
     knowledge: Annotated[
         str | None,
@@ -125,22 +135,22 @@ def ask(
         typer.Option(
             "-s",
             "--session",
-            help="Go on with this session; made when new.",
+            help="Go on with this session; a new name begins one.",
             autocompletion=complete.sessions,
         ),
     ] = None,
-    system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
+    system: Annotated[str | None, typer.Option(help="Set the system prompt.")] = None,
     template: Annotated[
         str | None,
         typer.Option(
-            "-t", "--template", help="A saved question.", autocompletion=complete.templates
+            "-t", "--template", help="Ask this saved question.", autocompletion=complete.templates
         ),
     ] = None,
     save: Annotated[
         str | None, typer.Option(help="Save this as a template instead of asking.", metavar="NAME")
     ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="A file with a JSON Schema that the answer must fit.")
+        Path | None, typer.Option(help="Hold the answer to the JSON Schema in this file.")
     ] = None,
     extract: Annotated[
         bool, typer.Option("-x", "--extract", help="Print the first code block only.")
@@ -151,21 +161,23 @@ def ask(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent, and its tokens.")
     ] = False,
-    no_log: Annotated[bool, typer.Option("--no-log", help="Store nothing.")] = False,
+    no_log: Annotated[
+        bool, typer.Option("--no-log", help="Store nothing of this question.")
+    ] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Ignore standard input.")] = False,
     agent: Annotated[
         str | None,
         typer.Option(
-            help="Let this agent answer, with its tools; auto is the one that fits.",
+            help="Let this agent answer, with its tools; auto takes the one that fits.",
             metavar="NAME",
             autocompletion=complete.agents,
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds the whole answer may take.")
+        float | None, typer.Option(min=0.001, help="Stop the answer after this many seconds.")
     ] = None,
 ) -> None:
-    """Ask a question; the answer streams.
+    """Ask a question; the answer arrives word by word.
 
     Example: git diff | agentctl ask "Write a commit message"
     """

@@ -44,8 +44,8 @@ class Command(TyperCommand):
         self.params.append(_flag("--json", "Print one JSON object."))
         if self.streams:
             self.params.append(_flag("--jsonl", "Print one JSON event a line."))
-        self.params.append(_flag("--plain", "No boxes, colours or animation."))
-        self.params.append(_flag("--debug", "Show tracebacks."))
+        self.params.append(_flag("--plain", "Print no boxes, colours or animation."))
+        self.params.append(_flag("--debug", "Show the traceback of an error."))
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         self.rich_markup_mode = help_markup()

@@ -32,11 +32,13 @@ app = new_app()
 @app.command(cls=Command)
 def completion(
     ctx: typer.Context,
-    shell: Annotated[str, typer.Argument(help=f"One of {', '.join(SHELLS)}.", metavar="SHELL")],
+    shell: Annotated[
+        str, typer.Argument(help=f"Name the shell: {', '.join(SHELLS)}.", metavar="SHELL")
+    ],
 ) -> None:
     """Print the completion script of a shell.
 
-    Example: echo 'eval "$(agentctl completion bash)"' >> ~/.bashrc
+    Example: agentctl completion fish > ~/.config/fish/completions/agentctl.fish
     """
     output: Output = ctx.obj
     if shell not in SHELLS:

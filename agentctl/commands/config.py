@@ -26,13 +26,19 @@ def _keys(incomplete: str) -> list[str]:
 
 
 Key = Annotated[
-    str, typer.Argument(help="A key such as ollama.host.", metavar="KEY", autocompletion=_keys)
+    str,
+    typer.Argument(help="Name the key, such as ollama.host.", metavar="KEY", autocompletion=_keys),
 ]
 
 
 @app.callback()
 def config() -> None:
-    """Settings: flags win over AGENTCTL_* variables, .env, agentctl.toml, and the user's file."""
+    """Look at settings, and change them.
+
+    Flags win over AGENTCTL_* variables, these over .env, agentctl.toml, and your own file.
+
+    Example: agentctl config show
+    """
 
 
 @app.command(cls=Command)
@@ -84,10 +90,10 @@ class SetCommand(Command):
 def set_(
     ctx: typer.Context,
     key: Key,
-    value: Annotated[str | None, typer.Argument(help="The new value.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Back to the default.")] = False,
+    value: Annotated[str | None, typer.Argument(help="Set this value.")] = None,
+    unset: Annotated[bool, typer.Option("--unset", help="Go back to the default.")] = False,
 ) -> None:
-    """Change a setting in the user's file.
+    """Change a setting in your own file.
 
     Example: agentctl config set ollama.context_window 16384
     """
@@ -107,7 +113,7 @@ def set_(
 
 @app.command(cls=Command)
 def path(ctx: typer.Context) -> None:
-    """Print where the user's file and the other places on disk are.
+    """Print where your own file and the other places on disk are.
 
     Example: agentctl config path
     """
@@ -129,7 +135,7 @@ def path(ctx: typer.Context) -> None:
 
 @app.command(cls=Command)
 def edit(ctx: typer.Context) -> None:
-    """Open the user's file in $VISUAL or $EDITOR.
+    """Open your own file in $VISUAL or $EDITOR.
 
     Example: EDITOR=nano agentctl config edit
     """

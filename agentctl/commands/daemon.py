@@ -1,6 +1,7 @@
 """`agentctl daemon`: the host of schedules, watched folders, the monitor and the recovery."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
 app = new_app()
 
 
+@app.callback()
+def daemon() -> None:
+    """Run in the background what happens by itself: tasks, watched folders, recovery.
+
+    Example: agentctl daemon start
+    """
+
+
 @app.command(cls=Command)
 def run(
     ctx: typer.Context,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Where to listen.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Listen at this port; 0 takes any that is free."),
+    ] = None,
 ) -> None:
     """Run the daemon in front, until Ctrl+C.
 
@@ -163,7 +175,9 @@ def status(
 @app.command(cls=Command)
 def logs(
     ctx: typer.Context,
-    lines: Annotated[int, typer.Option("-n", min=1, help="How many lines.")] = 50,
+    lines: Annotated[
+        int, typer.Option("-n", min=1, help="Print this many lines of each file.")
+    ] = 50,
 ) -> None:
     """Print the last lines of the log files.
 
@@ -192,7 +206,8 @@ def tail(path: Path, lines: int) -> list[str]:
 def report(
     ctx: typer.Context,
     since: Annotated[
-        str | None, typer.Option(help="Since when: 8h, 2d, or a date.", metavar="TIME")
+        str | None,
+        typer.Option(help="Begin at this time, such as 8h or 2d ago, or a date.", metavar="TIME"),
     ] = None,
 ) -> None:
     """Tell what happened while you were away, in a dozen lines.
@@ -227,8 +242,10 @@ def install(
     if left_out:
         output.note(f"not written down, for they may be secrets: {', '.join(left_out)}")
     if not dry_run:
-        program = Path(process.own_command()[0]).absolute().parent
-        services.check_stays((program, Path(__file__).parent), os.environ)
+        program = Path(process.lasting_command(os.environ)[0]).absolute().parent
+        # A frozen program has no files of code that could lie elsewhere.
+        code = program if getattr(sys, "frozen", False) else Path(__file__).parent
+        services.check_stays((program, code), os.environ)
         services.check_manager(service, services.run_command)
         # The service is to be the one that runs.
         asyncio.run(process.stop(user_paths()))
@@ -267,13 +284,12 @@ def uninstall(ctx: typer.Context) -> None:
 def _own_service() -> "tuple[Service, list[str]]":
     """The service of this program, and the variables that are no part of it."""
     import getpass
-    import sys
 
-    from agentctl.daemon.process import own_command
+    from agentctl.daemon.process import lasting_command
     from agentctl.daemon.service import describe_program, describe_service
 
     key = load_config().settings.openai.api_key_env
-    program = describe_program(own_command(), os.environ, Path.home(), secret=key)
+    program = describe_program(lasting_command(os.environ), os.environ, Path.home(), secret=key)
     user, number = getpass.getuser(), 0
     if sys.platform == "win32":
         user = f"{os.environ.get('USERDOMAIN', '.')}\\{user}"

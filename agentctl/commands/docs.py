@@ -28,17 +28,22 @@ app = new_app()
 Reference = Annotated[
     str,
     typer.Argument(
-        metavar="DOCUMENT", help="Its path or its id.", autocompletion=complete.documents
+        metavar="DOCUMENT",
+        help="Name the document by its path or its id.",
+        autocompletion=complete.documents,
     ),
 ]
 Collection = Annotated[
-    str | None, typer.Option(help="Only this one.", autocompletion=complete.collections)
+    str | None, typer.Option(help="Keep to this collection.", autocompletion=complete.collections)
 ]
 
 
 @app.callback()
 def docs() -> None:
-    """What is in the knowledge base. The files themselves are never touched."""
+    """Look after the documents of the knowledge base; the files themselves are never touched.
+
+    Example: agentctl docs list
+    """
 
 
 @app.command("list", cls=Command)
@@ -82,14 +87,18 @@ def show(
     ctx: typer.Context,
     document: Reference,
     chunk: Annotated[
-        int | None, typer.Option(help="Only this passage, by a search's chunk_id.", metavar="ID")
+        int | None,
+        typer.Option(help="Print only this passage, by a search's chunk_id.", metavar="ID"),
     ] = None,
     lines: Annotated[
-        str | None, typer.Option(help="Only these lines, such as 10:20 or 10:.", metavar="A:B")
+        str | None,
+        typer.Option(
+            help="Print only these lines, such as 10:20 or 10: to the end.", metavar="A:B"
+        ),
     ] = None,
     collection: Annotated[
         str | None,
-        typer.Option(help="The one of this collection.", autocompletion=complete.collections),
+        typer.Option(help="Mean the one of this collection.", autocompletion=complete.collections),
     ] = None,
 ) -> None:
     """Print a document's text, as it was taken in.
@@ -122,17 +131,18 @@ def remove(
         list[str] | None,
         typer.Argument(
             metavar="DOCUMENT...",
-            help="Paths, ids, folders or globs.",
+            help="Name them by paths, ids, folders or globs.",
             autocompletion=complete.documents,
         ),
     ] = None,
     collection: Annotated[
         str | None,
         typer.Option(
-            help="Only from this one; alone: all of it.", autocompletion=complete.collections
+            help="Remove only from this collection; alone, all of it.",
+            autocompletion=complete.collections,
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Take documents out of the knowledge base; the files stay.
 
@@ -207,7 +217,7 @@ def verify(ctx: typer.Context) -> None:
 def reindex(
     ctx: typer.Context,
     force: Annotated[
-        bool, typer.Option("--force", help="Also when the settings did not change.")
+        bool, typer.Option("--force", help="Do it although the settings did not change.")
     ] = False,
 ) -> None:
     """Cut and embed all documents anew.
@@ -237,7 +247,9 @@ def reindex(
 @app.command(cls=Command)
 def export(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is stdout.")] = "-",
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Write to this file; - is stdout.")
+    ] = "-",
     collection: Collection = None,
 ) -> None:
     """Write documents as lines of JSON.
@@ -270,7 +282,9 @@ def export(
 @app.command("import", cls=StreamingCommand)
 def import_(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What docs export wrote.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Read this file, as `docs export` writes it.")
+    ],
 ) -> None:
     """Add the documents of an export.
 

@@ -38,7 +38,7 @@ def watched(ctx: typer.Context) -> None:
 
 def unwatch(
     ctx: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A watched folder.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Name a folder that is followed.")],
 ) -> None:
     """Follow a folder no longer; its documents stay.
 

@@ -23,6 +23,7 @@ def doctor(ctx: typer.Context) -> None:
     """Check the machine, the models and the data, and say what to do.
 
     Works offline and with a broken configuration; exits with 1 when something is an error.
+
     Example: agentctl doctor
     """
     output: Output = ctx.obj

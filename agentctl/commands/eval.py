@@ -18,13 +18,16 @@ app = new_app()
 def evaluate(
     ctx: typer.Context,
     questions: Annotated[
-        str, typer.Argument(help="A file with one question a line.", metavar="SET.jsonl")
+        str,
+        typer.Argument(help="Read the questions from this file, one a line.", metavar="SET.jsonl"),
     ],
     mode: Annotated[
-        SearchMode | None, typer.Option(help="One way of searching; else all, to compare.")
+        SearchMode | None,
+        typer.Option(help="Measure this way of searching only; without it, all, to compare."),
     ] = None,
     collection: Annotated[
-        str | None, typer.Option(help="Only this one.", autocompletion=complete.collections)
+        str | None,
+        typer.Option(help="Keep to this collection.", autocompletion=complete.collections),
     ] = None,
 ) -> None:
     """Measure how well your questions find the right documents.

@@ -36,29 +36,35 @@ def ingest(
     ctx: typer.Context,
     path: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, folders, URLs, or - for stdin.", metavar="PATH..."),
+        typer.Argument(
+            help="Take in these files, folders and URLs; - is stdin.", metavar="PATH..."
+        ),
     ] = None,
     collection: Annotated[
-        str, typer.Option(help="Where to put them.", autocompletion=complete.collections)
+        str,
+        typer.Option(help="Put them into this collection.", autocompletion=complete.collections),
     ] = "default",
     title: Annotated[
-        str | None, typer.Option(help="What the text from stdin is called; - needs it.")
+        str | None, typer.Option(help="Call what comes from stdin so; - needs it.")
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(help="Only these files of a folder; repeatable.", metavar="GLOB"),
+        typer.Option(help="Take only these files of a folder; repeatable.", metavar="GLOB"),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="Not these files of a folder; repeatable.", metavar="GLOB"),
+        typer.Option(help="Leave out these files of a folder; repeatable.", metavar="GLOB"),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what is gone from the named folders.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also read what has not changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Read also what has not changed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow every change: the daemon, or until Ctrl+C.")
+        bool,
+        typer.Option(
+            "--watch", help="Follow every change: the daemon does, else this command until Ctrl+C."
+        ),
     ] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Ignore standard input.")] = False,
 ) -> None:

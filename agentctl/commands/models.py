@@ -14,14 +14,17 @@ from agentctl.render.progress import PullPrinter
 
 app = new_app()
 Name = Annotated[
-    str, typer.Argument(help="Which model.", metavar="NAME", autocompletion=complete.models)
+    str, typer.Argument(help="Name the model.", metavar="NAME", autocompletion=complete.models)
 ]
 FITS = {"yes": "fits", "tight": "just fits", "no": "too large"}
 
 
 @app.callback()
 def models() -> None:
-    """The models that answer: Ollama's and the embedded engine's."""
+    """Look after the models that answer: Ollama's and the embedded engine's.
+
+    Example: agentctl models list
+    """
 
 
 @app.command("list", cls=Command)
@@ -64,7 +67,9 @@ def pull(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(help="Which model.", metavar="NAME", autocompletion=complete.known_models),
+        typer.Argument(
+            help="Name the model.", metavar="NAME", autocompletion=complete.known_models
+        ),
     ],
 ) -> None:
     """Fetch a model; an interrupted pull goes on where it stopped.
@@ -96,7 +101,7 @@ def pull(
 def remove(
     ctx: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Remove a model from this machine.
 

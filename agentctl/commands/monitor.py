@@ -29,11 +29,14 @@ def monitor(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Measure once and leave.")] = False,
     interval: Annotated[
-        float, typer.Option(help="Seconds between two measurements.", min=0.2, metavar="S")
+        float,
+        typer.Option(help="Wait this many seconds between two measurements.", min=0.2, metavar="S"),
     ] = 2.0,
     history: Annotated[
         str | None,
-        typer.Option(help="What the daemon measured: 30m, 1h, 2d.", metavar="DURATION"),
+        typer.Option(
+            help="Show what the daemon measured in the last 30m, 1h or 2d.", metavar="DURATION"
+        ),
     ] = None,
 ) -> None:
     """Show what the machine and the models do: live charts, or --once.

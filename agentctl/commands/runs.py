@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 DocumentForm: TypeAlias = Literal["md", "json"]
 
 app = new_app()
-_RUN_HELP = "A run's id, the beginning of one, or latest."
+_RUN_HELP = "Name the run by its id, the beginning of one, or latest."
 Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=complete.runs)]
 WaitingRun = Annotated[
     str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=complete.waiting_runs)
@@ -51,15 +51,20 @@ WaitingRun = Annotated[
 
 @app.callback()
 def runs() -> None:
-    """Runs of agents: what they did, what they wait for."""
+    """See what agents did, and answer what they wait for.
+
+    Example: agentctl runs list --waiting
+    """
 
 
 @app.command("list", cls=Command)
 def list_(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="List at most this many.")
+    ] = 20,
     waiting: Annotated[
-        bool, typer.Option("--waiting", help="Only those that wait for your approval.")
+        bool, typer.Option("--waiting", help="List only those that wait for your approval.")
     ] = False,
 ) -> None:
     """List the latest runs first.
@@ -91,7 +96,7 @@ def show(
     ctx: typer.Context,
     run: Run = "latest",
     calls: Annotated[
-        bool, typer.Option("--calls", help="Only the tool calls, with all of their results.")
+        bool, typer.Option("--calls", help="Show only the tool calls, with all of their results.")
     ] = False,
 ) -> None:
     """Show what was said and done in a run.
@@ -131,16 +136,17 @@ def approve(
     run: WaitingRun,
     call: CallId = None,
     for_run: Annotated[
-        bool, typer.Option("--for-run", help="And all calls like it in this run.")
+        bool, typer.Option("--for-run", help="Allow all calls like it, too, in this run.")
     ] = False,
     always: Annotated[
-        bool, typer.Option("--always", help="And all calls like it, by a rule that is kept.")
+        bool, typer.Option("--always", help="Allow all calls like it, too, by a rule that is kept.")
     ] = False,
     args: Annotated[
-        str | None, typer.Option(help="Arguments in place of the agent's.", metavar="JSON")
+        str | None,
+        typer.Option(help="Give these arguments in place of the agent's.", metavar="JSON"),
     ] = None,
     answer: Annotated[
-        str | None, typer.Option(help="Your answer to a question of ask_user.", metavar="TEXT")
+        str | None, typer.Option(help="Answer a question of ask_user with this.", metavar="TEXT")
     ] = None,
     no_resume: NoResume = False,
     usage: Usage = False,
@@ -175,7 +181,7 @@ def deny(
     ctx: typer.Context,
     run: WaitingRun,
     call: CallId = None,
-    reason: Annotated[str, typer.Option(help="Why: the agent is told.", metavar="TEXT")] = "",
+    reason: Annotated[str, typer.Option(help="Tell the agent why.", metavar="TEXT")] = "",
     no_resume: NoResume = False,
     usage: Usage = False,
 ) -> None:
@@ -225,9 +231,14 @@ def resume(
 def export(
     ctx: typer.Context,
     run: Run = "latest",
-    form: Annotated[DocumentForm, typer.Option("--format", help="Which kind of document.")] = "md",
+    form: Annotated[
+        DocumentForm, typer.Option("--format", help="Write this kind of document.")
+    ] = "md",
     file: Annotated[
-        str | None, typer.Option("-o", "--output", help="Where to; else stdout.", metavar="FILE")
+        str | None,
+        typer.Option(
+            "-o", "--output", help="Write to this file; without it, to stdout.", metavar="FILE"
+        ),
     ] = None,
 ) -> None:
     """Write a run as a Markdown or JSON document.

@@ -23,27 +23,33 @@ app = new_app()
 def search(
     ctx: typer.Context,
     words: Annotated[
-        list[str], typer.Argument(help="What to look for, in any words.", metavar="QUERY")
+        list[str], typer.Argument(help="Say what to look for, in any words.", metavar="QUERY")
     ],
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 10,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="Show at most this many passages.")
+    ] = 10,
     collection: Annotated[
-        str | None, typer.Option(help="Only this one.", autocompletion=complete.collections)
+        str | None,
+        typer.Option(help="Keep to this collection.", autocompletion=complete.collections),
     ] = None,
     mode: Annotated[
-        SearchMode, typer.Option(help="By meaning (vector), by words (keyword), or both.")
+        SearchMode, typer.Option(help="Search by meaning (vector), by words (keyword), or by both.")
     ] = "hybrid",
     path: Annotated[
-        str | None, typer.Option(help="Only documents of this path or folder.", metavar="GLOB")
+        str | None,
+        typer.Option(help="Keep to documents of this path, folder or pattern.", metavar="GLOB"),
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--type", help="Only files ending so; repeatable.", metavar="ENDING"),
+        typer.Option(
+            "--type", help="Keep to files that end so, such as md; repeatable.", metavar="ENDING"
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Changed on this day or later.", metavar="DATE")
+        str | None, typer.Option(help="Keep to what changed on this day or later.", metavar="DATE")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Changed on this day or before.", metavar="DATE")
+        str | None, typer.Option(help="Keep to what changed on this day or before.", metavar="DATE")
     ] = None,
 ) -> None:
     """Find passages of the knowledge base, the best first.

@@ -16,12 +16,18 @@ app = new_app()
 @app.command(cls=Command)
 def serve(
     ctx: typer.Context,
-    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = PORT,
+    host: Annotated[str, typer.Option(help="Listen at this address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Listen at this port.")] = PORT,
     tls_cert: Annotated[
-        str | None, typer.Option(help="A certificate, for other addresses.", metavar="FILE")
+        str | None,
+        typer.Option(
+            help="Use this certificate; needed for all but this machine's addresses.",
+            metavar="FILE",
+        ),
     ] = None,
-    tls_key: Annotated[str | None, typer.Option(help="Its key.", metavar="FILE")] = None,
+    tls_key: Annotated[
+        str | None, typer.Option(help="Use this key of the certificate.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Serve the HTTP API in front, until Ctrl+C.
 

@@ -18,7 +18,7 @@ Reference = Annotated[
     str,
     typer.Argument(
         metavar="SESSION",
-        help="A name, an id, the beginning of one, or latest.",
+        help="Name the session, by its name, id, the beginning of one, or latest.",
         autocompletion=complete.sessions,
     ),
 ]
@@ -26,13 +26,18 @@ Reference = Annotated[
 
 @app.callback()
 def sessions() -> None:
-    """Past conversations, on this machine only."""
+    """Look after past conversations, which are kept on this machine only.
+
+    Example: agentctl sessions list
+    """
 
 
 @app.command("list", cls=Command)
 def list_(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="List at most this many.")
+    ] = 20,
 ) -> None:
     """List the latest sessions first.
 
@@ -74,8 +79,10 @@ def show(ctx: typer.Context, session: Reference = "latest") -> None:
 @app.command(cls=Command)
 def search(
     ctx: typer.Context,
-    query: Annotated[str, typer.Argument(help="Words that the message holds.")],
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
+    query: Annotated[str, typer.Argument(help="Name words that the message holds.")],
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="List at most this many.")
+    ] = 20,
 ) -> None:
     """Find messages by their words, the best first.
 
@@ -98,7 +105,9 @@ def search(
 def export(
     ctx: typer.Context,
     session: Reference = "latest",
-    form: Annotated[str, typer.Option("--format", help="md or json.", metavar="FORMAT")] = "md",
+    form: Annotated[
+        str, typer.Option("--format", help="Print it as md or json.", metavar="FORMAT")
+    ] = "md",
 ) -> None:
     """Print a session as a Markdown or JSON document.
 
@@ -121,7 +130,7 @@ def export(
 def remove(
     ctx: typer.Context,
     session: Reference,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Remove a session for good.
 
@@ -142,9 +151,9 @@ def remove(
 def fork(
     ctx: typer.Context,
     session: Reference = "latest",
-    name: Annotated[str | None, typer.Option(help="A name for the copy.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name the copy so.")] = None,
     at: Annotated[
-        int | None, typer.Option(help="The id of the last message to take over.", metavar="MESSAGE")
+        int | None, typer.Option(help="Copy up to the message of this id.", metavar="MESSAGE")
     ] = None,
 ) -> None:
     """Copy a session, whole or up to a message, to go on with it another way.

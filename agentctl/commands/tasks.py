@@ -39,13 +39,16 @@ _NEXT_TIMES = 5
 
 app = new_app()
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A task's name.", autocompletion=complete.tasks)
+    str, typer.Argument(metavar="NAME", help="Name the task.", autocompletion=complete.tasks)
 ]
 
 
 @app.callback()
 def tasks() -> None:
-    """Tasks: what is done on a schedule, by the daemon."""
+    """Have things done on a schedule, by the daemon.
+
+    Example: agentctl tasks list
+    """
 
 
 @app.command("list", cls=Command)
@@ -70,74 +73,90 @@ def list_(ctx: typer.Context) -> None:
 @app.command(cls=Command)
 def add(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the new task.")],
     task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="What the agent is to do.")
+        str | None, typer.Argument(metavar="TASK", help="Say what the agent is to do.")
     ] = None,
     cron: Annotated[
         str | None,
-        typer.Option(help="Minute, hour, day, month, weekday; or @daily.", metavar="EXPR"),
+        typer.Option(help="Do it at minute, hour, day, month, weekday; or @daily.", metavar="EXPR"),
     ] = None,
     every: Annotated[
-        str | None, typer.Option(help="How often: 10m, 2 hours, day.", metavar="TIME")
+        str | None, typer.Option(help="Do it so often, such as 10m, 2 hours, day.", metavar="TIME")
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(help='Once: "tomorrow 09:00", "2026-12-24 18:00".', metavar="TIME"),
+        typer.Option(
+            help='Do it once, such as "tomorrow 09:00" or "2026-12-24 18:00".', metavar="TIME"
+        ),
     ] = None,
     agent: Annotated[
         str | None,
         typer.Option(
-            help="Give this agent the TASK; auto is the one that fits.",
+            help="Give this agent the TASK; auto takes the one that fits.",
             metavar="NAME",
             autocompletion=complete.agents,
         ),
     ] = None,
-    ask: Annotated[str | None, typer.Option(help="Ask a model this.", metavar="PROMPT")] = None,
+    ask: Annotated[
+        str | None, typer.Option(help="Ask a model this question.", metavar="PROMPT")
+    ] = None,
     ingest: Annotated[
         str | None, typer.Option(help="Take this file, folder or page in.", metavar="PATH")
     ] = None,
     timezone: Annotated[
         str | None,
-        typer.Option(help="Whose clocks count.", metavar="NAME", show_default="this machine's"),
+        typer.Option(
+            help="Go by the clocks of this time zone.",
+            metavar="NAME",
+            show_default="this machine's",
+        ),
     ] = None,
     missed: Annotated[
         Missed,
-        typer.Option(help="Times that pass while no daemon runs: run once afterwards, or skip."),
+        typer.Option(help="Run once for times that pass while no daemon runs, or skip them."),
     ] = "run",
     interrupted: Annotated[
         Interrupted,
-        typer.Option(help="A run that was killed: it goes on, starts again, or is left."),
+        typer.Option(help="Let a run that was killed go on, start again, or be left."),
     ] = "resume",
-    timeout: Annotated[str, typer.Option(help="How long a run may take.", metavar="TIME")] = "1h",
+    timeout: Annotated[
+        str, typer.Option(help="Stop a run after this time.", metavar="TIME")
+    ] = "1h",
     retries: Annotated[
-        int, typer.Option(min=0, max=100, help="Further attempts after a failure.")
+        int, typer.Option(min=0, max=100, help="Try so many times more after a failure.")
     ] = 0,
     notify: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who is told: desktop, file:PATH, command:WORDS; repeatable.", metavar="WHOM"
+            help="Tell them: desktop, file:PATH, command:WORDS; repeatable.", metavar="WHOM"
         ),
     ] = None,
-    notify_on: Annotated[NotifyOn, typer.Option(help="Of which outcomes.")] = "always",
+    notify_on: Annotated[
+        NotifyOn, typer.Option(help="Tell them of failures only, or always.")
+    ] = "always",
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="Which model.", autocompletion=complete.models),
+        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
     ] = None,
     collection: Annotated[
         str | None,
         typer.Option(
-            help="Where to put, or to look for, documents.", autocompletion=complete.collections
+            help="Put documents into this collection, or look for them there.",
+            autocompletion=complete.collections,
         ),
     ] = None,
     workdir: Annotated[
-        str | None, typer.Option(help="Where an agent works; else in this folder.", metavar="DIR")
+        str | None,
+        typer.Option(
+            help="Let the agent work in this folder; without it, in the current one.", metavar="DIR"
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show when it would be due; add nothing.")
     ] = False,
 ) -> None:
-    """Add a task: when, and what.
+    """Add a task, with its times and what is done then.
 
     Say one of --cron, --every and --at, and one of --agent, --ask and --ingest.
 
@@ -219,7 +238,7 @@ def resume(ctx: typer.Context, name: Name) -> None:
 def remove(
     ctx: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Remove a task and its history; the agents' runs and the sessions stay.
 
@@ -240,9 +259,13 @@ def history(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Only this task's.", autocompletion=complete.tasks),
+        typer.Argument(
+            metavar="[NAME]", help="List only this task's.", autocompletion=complete.tasks
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="List at most this many.")
+    ] = 20,
 ) -> None:
     """List what became of tasks, the latest first.
 

@@ -14,12 +14,15 @@ app = new_app()
 
 @app.callback()
 def templates() -> None:
-    """Saved questions: make one with `agentctl ask --save NAME`."""
+    """Look at saved questions; `agentctl ask --save NAME` makes one.
+
+    Example: agentctl templates list
+    """
 
 
 @app.command("list", cls=Command)
 def list_(ctx: typer.Context) -> None:
-    """List the templates, the user's own and the shipped ones.
+    """List your own templates and the shipped ones.
 
     Example: agentctl templates list
     """
@@ -35,7 +38,9 @@ def list_(ctx: typer.Context) -> None:
 @app.command(cls=Command)
 def show(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which template.", autocompletion=complete.templates)],
+    name: Annotated[
+        str, typer.Argument(help="Name the template.", autocompletion=complete.templates)
+    ],
 ) -> None:
     """Show what a template asks.
 

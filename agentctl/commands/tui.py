@@ -31,11 +31,18 @@ def tui(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="Which model answers.", autocompletion=complete.models),
+        typer.Option(
+            "-m", "--model", help="Let this model answer.", autocompletion=complete.models
+        ),
     ] = None,
-    web: Annotated[bool, typer.Option("--web", help="In a browser, on this machine only.")] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Show it in a browser, on this machine only.")
+    ] = False,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port for --web; else any free one.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve --web at this port; without it, at any that is free."
+        ),
     ] = None,
 ) -> None:
     """Open the dashboard: chat, agents, tasks, knowledge and the machine on one screen.

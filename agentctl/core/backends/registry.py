@@ -64,7 +64,7 @@ class Opened:
 
     model: ChatModel
     name: str
-    backend: BackendName
+    backend: str
     reason: str | None = None
 
 

@@ -25,14 +25,16 @@ from agentctl.core.knowledge.loaders.text import TextLoader
 from agentctl.core.knowledge.loaders.xlsx import XlsxLoader
 
 _PLAIN = TextLoader()
-_BINARY_FORMATS: dict[str, Loader] = {
+BINARY_FORMATS: dict[str, Loader] = {
     "pdf": PdfLoader(),
     **dict.fromkeys(("docx", "docm", "dotx", "dotm"), DocxLoader()),
     **dict.fromkeys(("pptx", "pptm", "ppsx", "potx"), PptxLoader()),
     **dict.fromkeys(("xlsx", "xlsm", "xltx", "xltm"), XlsxLoader()),
     "epub": EpubLoader(),
 }
-_TEXT_FORMATS: dict[str, Loader] = {
+"""What reads a file with this ending, whatever is in it; a new format is a line here."""
+
+TEXT_FORMATS: dict[str, Loader] = {
     **dict.fromkeys(("txt", "text", "log"), _PLAIN),
     **dict.fromkeys(("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"), MarkdownLoader()),
     **dict.fromkeys(("rst", "rest"), RstLoader()),
@@ -53,6 +55,8 @@ _TEXT_FORMATS: dict[str, Loader] = {
         TextLoader("text/x-ini", "code"),
     ),
 }
+"""The same for files that are text, and are left alone when they hold bytes that are not."""
+
 # What is not opened at all. Some of these are text, but none that says anything.
 _KNOWN_BINARIES = """
 png jpg jpeg jpe gif bmp tif tiff webp ico icns heic heif avif jxl svg svgz psd ai eps ps xcf
@@ -112,8 +116,8 @@ def loader_for(name: str, head: bytes) -> Loader | None:
     ending = _ending(name)
     if ending in _BINARY_ENDINGS:
         return None
-    if ending in _BINARY_FORMATS:
-        return _BINARY_FORMATS[ending]
+    if ending in BINARY_FORMATS:
+        return BINARY_FORMATS[ending]
     known = _loader_by_name(_file_name(name), ending)
     if known is None and (found := _binary_format(head)):
         return found
@@ -135,7 +139,7 @@ def _ending(name: str) -> str:
 def _loader_by_name(file_name: str, ending: str) -> Loader | None:
     # `Dockerfile.dev` and `Makefile.am` are named after what they are, too.
     code = NAMED.get(file_name) or LANGUAGES.get(ending) or NAMED.get(file_name.partition(".")[0])
-    return _loader_of(code) if file_name in NAMED else _TEXT_FORMATS.get(ending) or _loader_of(code)
+    return _loader_of(code) if file_name in NAMED else TEXT_FORMATS.get(ending) or _loader_of(code)
 
 
 def _loader_of(found: tuple[str, Language] | None) -> Loader | None:
@@ -147,19 +151,19 @@ def _loader_of(found: tuple[str, Language] | None) -> Loader | None:
 
 def _binary_format(head: bytes) -> Loader | None:
     if head.startswith(b"%PDF-"):
-        return _BINARY_FORMATS["pdf"]
+        return BINARY_FORMATS["pdf"]
     if not head.startswith(b"PK\3\4"):
         return None
     # An EPUB's first part is its media type, uncompressed: OCF 3.3, 4.3.
     if b"mimetypeapplication/epub+zip" in head[:100]:
-        return _BINARY_FORMATS["epub"]
-    return next((_BINARY_FORMATS[ending] for part, ending in _PARTS.items() if part in head), None)
+        return BINARY_FORMATS["epub"]
+    return next((BINARY_FORMATS[ending] for part, ending in _PARTS.items() if part in head), None)
 
 
 def _text_format(head: bytes) -> Loader:
     start = head[:200].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:14].lower().startswith((b"<!doctype html", b"<html")):
-        return _TEXT_FORMATS["html"]
+        return TEXT_FORMATS["html"]
     if start.startswith(b"#!"):
         # "#!/usr/bin/env -S python3 -u" and "#!/bin/sh"
         words = start.split(b"\n")[0].decode("utf-8", "replace").split()
