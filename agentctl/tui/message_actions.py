@@ -231,6 +231,7 @@ class MessageActions(Frame):
                 self.conversation.model = None if name == default else name
                 self.conversation.started = self.conversation.usage = None
                 self.show_state()
+                self.composer.focus()
 
         current = self.conversation.model or default
         self.app.push_screen(Choose("Which model answers?", options, current), chosen)
@@ -249,6 +250,7 @@ class MessageActions(Frame):
             if name is not None:
                 self.conversation.agent = None if name == _NO_AGENT else name
                 self.show_state()
+                self.composer.focus()
 
         current = self.conversation.agent or _NO_AGENT
         self.app.push_screen(Choose("Who answers?", options, current), chosen)

@@ -291,8 +291,7 @@ async def serve(command: Sequence[str], port: int, announce: Callable[[str], Non
 
 def _listen(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    claim(listening)
     try:
         listening.bind((HOST, port))
     except OSError as error:

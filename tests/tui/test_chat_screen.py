@@ -19,7 +19,6 @@ from agentctl.tui.chat_screen import ChatScreen
 from agentctl.tui.dialogs import Choose
 from agentctl.tui.widgets.approval import ApprovalDialog
 from agentctl.tui.widgets.message import Message
-from agentctl.tui.widgets.session_list import SessionList
 from agentctl.tui.widgets.source_pane import SourcePane
 from agentctl.tui.widgets.status_line import StatusLine
 from agentctl.tui.widgets.transcript import Transcript
@@ -352,22 +351,6 @@ def test_an_agent_asks_before_it_acts_and_its_calls_are_folded(
             await until(pilot, lambda: is_done(app))
             await until(pilot, lambda: "▸ → write_file" in shown(app))
             assert not target.exists()
-
-    run(flow())
-
-
-def test_one_key_goes_to_the_sessions_and_again_hides_them(tmp_path: Path) -> None:
-    model = write_script(tmp_path, {"text": "one"})
-
-    async def flow() -> None:
-        async with running_dashboard(tmp_path, model, size=(120, 30)) as (app, pilot):
-            await until(pilot, lambda: chat(app).has_class("sessions"))
-            await pilot.press("f7")
-            await until(pilot, lambda: chat(app).query_one(SessionList).has_focus_within)
-            assert chat(app).has_class("sessions")
-            await pilot.press("f7")
-            await until(pilot, lambda: not chat(app).has_class("sessions"))
-            await until(pilot, lambda: chat(app).composer.has_focus_within)
 
     run(flow())
 

@@ -72,6 +72,13 @@ class KeyedTable(DataTable[Text]):
             row = keys.index(selected) if selected in rows else min(self.cursor_row, len(keys) - 1)
             self.move_cursor(row=max(row, 0), animate=False, scroll=False)
         self.scroll_to(y=scrolled, animate=False)
+        # It may be drawn before its columns have their widths, and keeps what it has drawn.
+        self.call_after_refresh(self._draw_anew)
+
+    def _draw_anew(self) -> None:
+        if self.row_count:
+            self.refresh_row(0)
+        self.refresh()
 
 
 def cell(text: str, style: str = "") -> Text:
