@@ -1,6 +1,6 @@
 """The documentation is true: all there is stands in it, and its examples run as they are shown.
 
-The examples are the ```console blocks of the pages. Those below one `#` or `##` heading run in
+The examples are the ```console blocks of README and the pages. Those below one `#` or `##` heading run in
 order, in a home and a folder of their own, with a scripted Ollama that gives the replies named in
 `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
 lines; a command without output below it may say anything.
@@ -262,7 +262,7 @@ class Section:
 
 def read_sections() -> dict[str, Section]:
     sections = {}
-    for page in PAGES:
+    for page in [README, *PAGES]:
         for part in re.split(r"^##? ", protect_code(read(page)), flags=re.M)[1:]:
             text = part.replace("\0", "")
             replies = re.search(r"<!-- replies: (\[.*?\]) -->", text, re.S)
