@@ -14,6 +14,7 @@ AgentctlError
 │   ├── ModelIncapable        69   the model cannot do what was asked of it
 │   ├── ModelForbidden        69   the model would leave this machine
 │   ├── DownloadFailed        69   no source could deliver the model
+│   ├── EngineMissing         69   the embedded engine needs a library that the system lacks
 │   ├── StorageError          1    the database cannot be used
 │   ├── SandboxMissing        77   no sandbox for code that a model wrote, and no consent
 │   ├── EmbedderChanged       78   the documents were embedded by another model
@@ -114,6 +115,10 @@ class ModelForbidden(UserError):
 
 class DownloadFailed(UserError):
     slug, exit_code = "download-failed", 69
+
+
+class EngineMissing(UserError):
+    slug, exit_code = "engine-missing", 69
 
 
 class StorageError(UserError):

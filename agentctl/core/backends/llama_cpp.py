@@ -20,6 +20,7 @@ from agentctl.core.backends.base import (
     ModelInfo,
     ModelOptions,
 )
+from agentctl.core.backends.engine import import_engine
 from agentctl.core.backends.gguf import GgufHeader, read_gguf_header
 from agentctl.core.backends.openai_format import AnswerParser, encode_request
 from agentctl.core.backends.threads import run_in_thread, stream_from_thread
@@ -210,7 +211,7 @@ class _Engine:
 
     def __init__(self, path: Path, context_window: int, threads: int, gpu_layers: int) -> None:
         """Raises RuntimeError when the engine cannot load the file."""
-        import xllamacpp
+        xllamacpp = import_engine()
 
         self.context_window = context_window
         self._key = secrets.token_urlsafe(32)
@@ -283,7 +284,7 @@ def start_server(params: "CommonParams", key: str) -> "Server":
 
     Raises RuntimeError when the engine cannot load the file.
     """
-    import xllamacpp
+    xllamacpp = import_engine()
 
     params.warmup = False
     params.verbosity = -1
@@ -335,7 +336,7 @@ def count_cores() -> int:
 
 
 def _find_device(gpu_layers: int) -> str:
-    import xllamacpp
+    xllamacpp = import_engine()
 
     gpus = [
         device["description"]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from agentctl.core.backends.engine import import_engine
 from agentctl.core.backends.llama_cpp import count_cores, start_server
 from agentctl.core.errors import BackendFailed, InputUnreadable
 from agentctl.core.jsontypes import JsonObject
@@ -91,7 +92,7 @@ class Engines:
             self._idle.append(server)
 
     def _start(self) -> "Server":
-        import xllamacpp
+        xllamacpp = import_engine()
 
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)
