@@ -45,6 +45,8 @@ _REPEAT_PENALTY = 1.1
 # Of models below this many parameters an answer may have so many tokens, unless more is asked for.
 _SMALL_MODEL = 1_000_000_000
 _SMALL_MODEL_TOKENS = 1000
+# As SmolLM2's authors sample: at the engine's own 0.8 it answers with what comes to its mind.
+_SMALL_MODEL_TEMPERATURE, _SMALL_MODEL_TOP_P = 0.2, 0.9
 
 
 class LlamaCppModel:
@@ -148,7 +150,7 @@ class LlamaCppModel:
         return encode_request(replace(request, options=self._bounded(request)))
 
     def _bounded(self, request: ChatRequest) -> ModelOptions:
-        """The request's options, and what keeps a small model from saying the same for ever.
+        """The request's options, and what keeps a small model to the point, once and not for ever.
 
         Where a schema or tools bind the answer, no penalty: it would wear down the JSON.
         """
@@ -156,8 +158,13 @@ class LlamaCppModel:
         is_free = request.schema is None and not request.tools
         if options.repeat_penalty is None and is_free:
             options = replace(options, repeat_penalty=_REPEAT_PENALTY)
-        if options.max_tokens is None and self._read_header().parameters < _SMALL_MODEL:
-            options = replace(options, max_tokens=_SMALL_MODEL_TOKENS)
+        if self._read_header().parameters < _SMALL_MODEL:
+            if options.max_tokens is None:
+                options = replace(options, max_tokens=_SMALL_MODEL_TOKENS)
+            if options.temperature is None and options.top_p is None:
+                options = replace(
+                    options, temperature=_SMALL_MODEL_TEMPERATURE, top_p=_SMALL_MODEL_TOP_P
+                )
         return options
 
     def _check_capable(self, request: ChatRequest) -> None:

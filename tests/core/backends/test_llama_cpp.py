@@ -19,6 +19,7 @@ from agentctl.core.backends.base import (
     Image,
     Message,
     ModelOptions,
+    TextDelta,
     ToolSpec,
 )
 from agentctl.core.backends.llama_cpp import LlamaCppModel
@@ -189,6 +190,21 @@ def test_an_answer_of_a_small_model_has_a_limit_unless_one_is_given() -> None:
     asyncio.run(roomy.close())
 
     assert isinstance(done, Done) and done.completion_tokens == 1000
+
+
+def test_a_small_model_keeps_to_the_point(model: LlamaCppModel) -> None:
+    question = (Message("user", "What is the capital of France?"),)
+
+    said = [
+        "".join(
+            part.text
+            for part in answer(model, ChatRequest(messages=question, options=option))
+            if isinstance(part, TextDelta)
+        )
+        for option in (ModelOptions(seed=seed, max_tokens=40) for seed in range(5))
+    ]
+
+    assert sum("Paris" in each for each in said) >= 4
 
 
 def test_a_count_is_exact(model: LlamaCppModel) -> None:
