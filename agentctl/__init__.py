@@ -1,3 +1,3 @@
 """agentctl: a private AI workbench for the terminal."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -14,9 +14,11 @@ import lzma
 import mmap
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -137,7 +139,6 @@ def run(program: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> 
     What the child itself starts goes its own way, as a daemon must.
     """
     import signal
-    import subprocess
 
     # Ctrl+C reaches the child as well, and the child says what it means.
     for name in ("SIGINT", "SIGBREAK"):
@@ -146,7 +147,11 @@ def run(program: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> 
     # The bootloader is to forget that it is one already.
     child_environ = {**environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"}
     process = subprocess.Popen([program, *arguments], env=child_environ)
-    job = _bind(process.pid) if sys.platform == "win32" else None
+    job = None
+    if sys.platform == "win32":
+        job = _bind(process.pid)
+        # The bootloader's process is the one that users see, and end.
+        threading.Thread(target=_follow, args=(os.getppid(), process), daemon=True).start()
     code = process.wait()
     del job
     # Windows' codes have no sign; what Python ends with has one.
@@ -286,6 +291,18 @@ def _bind(pid: int) -> int:
     kernel.AssignProcessToJobObject(ctypes.c_void_p(job), ctypes.c_void_p(process))
     kernel.CloseHandle(ctypes.c_void_p(process))
     return int(job or 0)
+
+
+def _follow(pid: int, process: subprocess.Popen[bytes]) -> None:
+    """Ends `process` when that other one of Windows has ended."""
+    import ctypes
+
+    kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined]  # of Windows only
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    may_be_waited_for, for_ever = 0x0010_0000, 0xFFFF_FFFF
+    other = kernel.OpenProcess(may_be_waited_for, False, pid)
+    if other and kernel.WaitForSingleObject(ctypes.c_void_p(other), for_ever) == 0:
+        process.kill()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ _KEPT = {
     "WINEPREFIX",
 }
 _KEPT |= {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "PATHEXT"}
+# Where a company's own authority signs what is fetched.
+_KEPT |= {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 
 class Failed(Exception):
