@@ -16,7 +16,8 @@ def import_engine() -> ModuleType:
         raise EngineMissing(
             f"the embedded engine cannot be loaded: {error}", mend(str(error), sys.platform)
         ) from error
-    return xllamacpp
+    engine: ModuleType = xllamacpp
+    return engine
 
 
 def mend(problem: str, platform: str) -> str:
