@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,6 +44,8 @@ from agentctl.daemon.verbs import CurrentVerbs
 _SERVER_FAULTS = {"backend-unreachable", "backend-timeout", "answer-interrupted", "backend-failed"}
 
 _MONTH_S = 31 * 86_400.0
+# Of glibc's malloc.h.
+_ARENA_MAX = -8
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Host:
         url: str,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        keep_heaps_few()
         self.config = config
         self.paths = paths
         self.now = now
@@ -228,11 +232,11 @@ class Host:
 
     def _tell_of_the_last_one(self) -> None:
         """A daemon whose last word is not that it was stopped was killed, or the machine was."""
-        entries = [each for each in self.journal.since("") if "event" in each.detail]
-        if not entries or entries[-1].detail["event"] == "stopped":
+        last = self.journal.last_event()
+        if last is None or last.detail["event"] == "stopped":
             return
         minutes = MeasurementStore(self.connection, self.now).since(_MONTH_S)
-        alive = [entries[-1].time]
+        alive = [last.time]
         alive += [datetime.fromtimestamp(minutes[-1].minute, UTC).isoformat()] if minutes else []
         self.journal.write(
             "warning",
@@ -249,6 +253,19 @@ class Host:
 
     def _failing(self) -> list[JobState]:
         return [job for job in self.scheduler.jobs() if job.last_error is not None]
+
+
+def keep_heaps_few() -> None:
+    """Two heaps for all threads of this process, where the C library would make ever more.
+
+    glibc makes up to eight for each core, and what short threads free in each stays there.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        # Another C library has no such option, and need not have it.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def _minute(time: str) -> str:

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 from agentctl.core.config import Config
 from agentctl.core.errors import AgentctlError, ConfigError
 from agentctl.core.moments import moment_text
+from agentctl.core.storage import translated_errors
 from agentctl.daemon.host import Host
 
 # Seconds between two looks at what others have changed in the database, and at the settings.
@@ -30,11 +31,17 @@ class Upkeep:
     """
 
     def __init__(
-        self, host: Host, load: Callable[[], Config], announce: Callable[[Config], None]
+        self,
+        host: Host,
+        load: Callable[[], Config],
+        announce: Callable[[Config], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._host = host
         self._load = load
         self._announce = announce
+        self._sleep = sleep
+        self._announced = host.config.settings
         self._seen_settings = self._settings_files()
         self._seen_database = -1
 
@@ -84,36 +91,49 @@ class Upkeep:
     async def _follow_changes(self) -> None:
         """What commands write while the daemon runs is acted on at once."""
         while True:
+            try:
+                self._act_on_changes()
+            except AgentctlError as error:
+                logger.warning("changes could not be read: %s", error)
+                self._seen_database = -1
+            await self._sleep(_CHANGES_S)
+
+    def _act_on_changes(self) -> None:
+        with translated_errors():
             version = self._host.connection.execute("PRAGMA data_version").fetchone()[0]
-            if version != self._seen_database:
-                self._seen_database = version
-                self._host.feed.tell({"type": "changed"})
-                try:
-                    self._host.scheduler.sync()
-                    self._host.watcher.sync()
-                except AgentctlError as error:
-                    logger.warning("changes could not be read: %s", error)
-                    self._seen_database = -1
-            await asyncio.sleep(_CHANGES_S)
+        if version != self._seen_database:
+            self._seen_database = version
+            self._host.feed.tell({"type": "changed"})
+            self._host.scheduler.sync()
+            self._host.watcher.sync()
 
     async def _follow_settings(self) -> None:
         """Settings that were changed are used from then on; broken ones leave the old in force."""
         while True:
-            await asyncio.sleep(_SETTINGS_S)
+            await self._sleep(_SETTINGS_S)
             files = self._settings_files()
             if files == self._seen_settings:
                 continue
-            self._seen_settings = files
             try:
-                config = self._load()
-            except ConfigError as error:
-                message = f"{error.message}; the settings of before stay in force"
-                self._host.journal.write("warning", "settings", message)
-                await self._host.notify("agentctl: the settings are broken", message)
-            else:
-                if config.settings != self._host.config.settings:
-                    await self._host.use_settings(config)
-                    self._announce(config)
+                await self._act_on_settings()
+                self._seen_settings = files
+            except (AgentctlError, OSError) as error:
+                # A full disk, say, or a locked database: the next look tries it again.
+                logger.warning("changed settings could not be taken: %s", error)
+
+    async def _act_on_settings(self) -> None:
+        try:
+            config = self._load()
+        except ConfigError as error:
+            message = f"{error.message}; the settings of before stay in force"
+            self._host.journal.write("warning", "settings", message)
+            await self._host.notify("agentctl: the settings are broken", message)
+        else:
+            if config.settings != self._host.config.settings:
+                await self._host.use_settings(config)
+            if config.settings != self._announced:
+                self._announce(config)
+                self._announced = config.settings
 
     def _settings_files(self) -> list[tuple[str, int, int]]:
         folder = self._host.paths.config

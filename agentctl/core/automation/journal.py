@@ -63,17 +63,16 @@ class Journal:
                 " ORDER BY id DESC LIMIT ?",
                 (time, limit),
             ).fetchall()
-        return [
-            JournalEntry(
-                id=row[0],
-                time=row[1],
-                level=row[2],
-                kind=row[3],
-                message=row[4],
-                detail=json.loads(row[5]),
-            )
-            for row in reversed(rows)
-        ]
+        return [_entry(row) for row in reversed(rows)]
+
+    def last_event(self) -> JournalEntry | None:
+        """The newest entry about the daemon's life: `event` in its detail says which."""
+        with translated_errors():
+            row = self._connection.execute(
+                "SELECT id, time, level, kind, message, detail FROM journal WHERE kind = 'daemon'"
+                " AND json_extract(detail, '$.event') IS NOT NULL ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return None if row is None else _entry(row)
 
     def prune(self, before: str) -> int:
         """Forgets what is older; how many."""
@@ -81,3 +80,10 @@ class Journal:
             return self._connection.execute(
                 "DELETE FROM journal WHERE time < ?", (before,)
             ).rowcount
+
+
+def _entry(row: tuple[int, str, Level, EntryKind, str, str]) -> JournalEntry:
+    number, time, level, kind, message, detail = row
+    return JournalEntry(
+        id=number, time=time, level=level, kind=kind, message=message, detail=json.loads(detail)
+    )

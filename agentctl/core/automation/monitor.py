@@ -24,6 +24,7 @@ from agentctl.core.automation.measurements import (
     SystemStats,
 )
 from agentctl.core.config import Monitor as MonitorSettings
+from agentctl.core.errors import BackendBusy
 from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.storage import translated_errors
 
@@ -160,28 +161,53 @@ def machine_probe(folder: Path) -> Probe:
     place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
 
     def read() -> Reading:
+        try:
+            return look()
+        except (OSError, psutil.Error) as error:
+            message = f"the machine cannot be measured: {error}"
+            raise BackendBusy(message, "close what is not needed, and try again") from error
+
+    def look() -> Reading:
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(str(place))
-        cards = [
-            counters
-            for name, counters in psutil.net_io_counters(pernic=True).items()
-            if not _LOOPBACK.fullmatch(name)
-        ]
+        sent, received = _traffic()
         with process.oneshot():
             own = ProcessUse(rss=process.memory_info().rss, cpu_percent=process.cpu_percent())
         return Reading(
             cpu_percent=psutil.cpu_percent(),
-            load=psutil.getloadavg(),
+            load=_load(),
             memory=Amount(
                 used=memory.total - memory.available, total=memory.total, percent=memory.percent
             ),
             disk=Amount(used=disk.used, total=disk.total, percent=disk.percent),
-            sent=sum(card.bytes_sent for card in cards),
-            received=sum(card.bytes_recv for card in cards),
+            sent=sent,
+            received=received,
             process=own,
         )
 
     return read
+
+
+def _load() -> tuple[float, float, float]:
+    """Nothing where Windows keeps no counters."""
+    import psutil
+
+    try:
+        return psutil.getloadavg()
+    except RuntimeError:
+        return 0.0, 0.0, 0.0
+
+
+def _traffic() -> tuple[int, int]:
+    """Bytes sent and received; nothing where Windows does not tell."""
+    import psutil
+
+    try:
+        cards = psutil.net_io_counters(pernic=True)
+    except RuntimeError:
+        return 0, 0
+    outer = [counters for name, counters in cards.items() if not _LOOPBACK.fullmatch(name)]
+    return sum(card.bytes_sent for card in outer), sum(card.bytes_recv for card in outer)
 
 
 def percent(part: float, whole: float) -> float:

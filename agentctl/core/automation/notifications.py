@@ -9,15 +9,19 @@ import html
 import json
 import logging
 import os
-import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from agentctl.core.backends.threads import run_in_thread
+from agentctl.core.child_processes import (
+    APART,
+    command_words,
+    find_program,
+    kill_tree,
+    system_program,
+)
 from agentctl.core.errors import UsageProblem
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.paths import expand
@@ -60,7 +64,7 @@ def check_target(target: str) -> None:
             raise UsageProblem(f"{rest} cannot be a file", "name a file in a folder that exists")
     elif kind == "command" and rest.strip():
         words = _words(rest)
-        if shutil.which(words[0]) is None:
+        if find_program(words[0], os.environ) is None:
             raise UsageProblem(f"there is no program {words[0]}", "name it by its full path")
     else:
         raise UsageProblem(f"{target!r} is nobody who can be told", _HINT)
@@ -109,7 +113,8 @@ def desktop_command(
         script = [word for line in _SHOW_ON_MAC for word in ("-e", line)]
         command = ["osascript", *script, "--", title, text]
     elif platform == "win32":
-        command = ["powershell", "-NoProfile", "-NonInteractive", "-Command", _SHOW_ON_WINDOWS]
+        program = system_program("powershell", platform=platform)
+        command = [program, "-NoProfile", "-NonInteractive", "-Command", _SHOW_ON_WINDOWS]
     else:
         # The body may hold markup, so that what looks like it is escaped.
         body = html.escape(text, quote=False)
@@ -131,6 +136,7 @@ async def _run(
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, "AGENTCTL_TITLE": title, "AGENTCTL_TEXT": text},
         start_new_session=True,
+        creationflags=APART,
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -139,18 +145,9 @@ async def _run(
         raise _CommandFailed(f"{command[0]} took more than {timeout_s:g} seconds") from None
     finally:
         if process.returncode is None:
-            _kill(process)
+            kill_tree(process.pid)
     if process.returncode:
         raise _CommandFailed(f"{command[0]} ended with exit code {process.returncode}")
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """With what it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _append(path: Path, line: JsonObject) -> None:
@@ -161,7 +158,7 @@ def _append(path: Path, line: JsonObject) -> None:
 
 def _words(text: str) -> list[str]:
     try:
-        words = shlex.split(text)
+        words = command_words(text)
     except ValueError as error:
         raise UsageProblem(f"command:{text} cannot be read: {error}", _HINT) from error
     if not words:

@@ -38,6 +38,8 @@ class _Job:
     next_run: datetime
     last_run: datetime | None = None
     last_error: str | None = None
+    is_told: bool = False
+    untold: str | None = None
     running: asyncio.Task[None] | None = None
 
 
@@ -112,10 +114,15 @@ class PeriodicJobs:
 
     def _note(self, job: _Job, error: str | None) -> None:
         """Into the journal when it begins to fail, and when it works again."""
-        had_failed, job.last_error = job.last_error is not None, error
-        # A journal that cannot be written must not end the job.
+        job.last_error = error
+        if error is not None and not job.is_told:
+            job.untold = error
+        # A journal that cannot be written must not end the job; it is told later then.
         with suppress(AgentctlError):
-            if error is not None and not had_failed:
-                self._journal.write("warning", "daemon", f"{job.name} fails: {error}")
-            elif error is None and had_failed:
+            if job.untold is not None:
+                verb = "had failed" if error is None else "fails"
+                self._journal.write("warning", "daemon", f"{job.name} {verb}: {job.untold}")
+                job.is_told, job.untold = error is not None, None
+            elif error is None and job.is_told:
                 self._journal.write("info", "daemon", f"{job.name} works again")
+                job.is_told = False

@@ -21,7 +21,7 @@ from agentctl.core.automation.schedule import next_times, to_text
 from agentctl.core.automation.task_runner import TaskRunner
 from agentctl.core.automation.task_store import TaskStore
 from agentctl.core.automation.tasks import TaskEntry, TaskRun, Trigger
-from agentctl.core.errors import NotFound
+from agentctl.core.errors import AgentctlError, NotFound
 from agentctl.core.events import Event
 from agentctl.core.moments import utc_now
 
@@ -131,9 +131,20 @@ class Scheduler:
         await asyncio.gather(*(self._active[each] for each in due if each in self._active))
 
     def recover(self) -> None:
-        """Lets go on, in the background, what a kill or a stop has cut short."""
+        """Lets go on, in the background, what a kill or a stop has cut short.
+
+        So it does with what ended unseen: its end could not be stored, say on a full disk.
+        """
         for entry, cut in self._runner.recover():
             self._launch(entry.id, cut)
+
+    def look(self) -> None:
+        """What is done every half minute, whatever woke us or did not."""
+        try:
+            self.recover()
+        except AgentctlError as error:
+            logger.warning("what was cut short could not be looked for: %s", error)
+        self._set_alarms()
 
     def every(self, name: str, seconds: float, work: Work) -> None:
         """A job of the daemon's own, for the first time after so many seconds."""
@@ -172,7 +183,7 @@ class Scheduler:
     async def _look_at_the_clock(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
-            self._set_alarms()
+            self.look()
 
     def _set_alarms(self) -> None:
         try:

@@ -10,9 +10,10 @@ from agentctl.core.addresses import stays_here
 from agentctl.core.automation.measurements import BackendState, Health, LoadedModelUse
 from agentctl.core.automation.monitor import percent
 from agentctl.core.backends.model_servers import find_ollama
-from agentctl.core.backends.ollama_process import find_program, find_started
+from agentctl.core.backends.ollama_process import find_started
 from agentctl.core.backends.ollama_server import LoadedModel
 from agentctl.core.backends.registry import split_name
+from agentctl.core.child_processes import find_program
 from agentctl.core.config import Settings
 from agentctl.core.errors import (
     AgentctlError,
@@ -106,7 +107,7 @@ class ServerLook:
 
     def _problem(self, error: AgentctlError | TimeoutError) -> Problem:
         if isinstance(error, BackendUnreachable):
-            is_missing = stays_here(self.address) and find_program(self._environ) is None
+            is_missing = stays_here(self.address) and find_program("ollama", self._environ) is None
             if is_missing and find_started(self._paths, self.address) is None:
                 return Problem(
                     kind="missing",

@@ -276,7 +276,11 @@ class TaskRunner:
             "result": outcome.result,
             "error": outcome.error,
         }
-        self._journal.write(outcome.level, "task", message, {"id": row, **detail})
+        try:
+            self._journal.write(outcome.level, "task", message, {"id": row, **detail})
+        except AgentctlError as error:
+            # Whoever is to be told is told all the same.
+            logger.warning("the journal cannot be written: %s (%s)", error, message)
         # Whoever cuts it short knows.
         wanted = outcome.status not in ("cancelled", "interrupted") and (
             entry.options.notify_on == "always" or outcome.status != "done"

@@ -1,6 +1,7 @@
 """What is measured, whatever the clock and the machine do in between."""
 
 import asyncio
+import errno
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agentctl.core.automation.measurements import (
@@ -22,6 +24,7 @@ from agentctl.core.automation.measurements import (
 from agentctl.core.automation.monitor import Monitor, Reading, machine_probe
 from agentctl.core.config import Monitor as MonitorSettings
 from agentctl.core.config import default_settings
+from agentctl.core.errors import BackendBusy
 from agentctl.core.storage import open_database
 from tests.support.measured import START, amount, gpu, time_text
 
@@ -110,7 +113,35 @@ def test_the_real_machine_is_measured(connection: sqlite3.Connection, tmp_path: 
     assert stats.process.rss > 1_000_000
 
 
+def test_a_machine_that_counts_neither_load_nor_traffic_is_measured_nevertheless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise RuntimeError("Performance counters may be disabled.")
+
+    monkeypatch.setattr(psutil, "getloadavg", fails)
+    monkeypatch.setattr(psutil, "net_io_counters", fails)
+
+    reading = machine_probe(tmp_path)()
+
+    assert (reading.load, reading.sent, reading.received) == ((0.0, 0.0, 0.0), 0, 0)
+    assert reading.memory.total > 0
+
+
 # The network
+
+
+def test_a_machine_that_cannot_be_measured_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "/proc/meminfo")
+
+    probe = machine_probe(tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", fails)
+
+    with pytest.raises(BackendBusy, match=r"cannot be measured.*Too many open files"):
+        probe()
 
 
 def test_the_network_is_told_by_the_second(machine: Machine) -> None:

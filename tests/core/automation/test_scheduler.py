@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentctl.core.agents.run_request import ResumeRequest
+from agentctl.core.automation.periodic_jobs import PeriodicJobs
 from agentctl.core.automation.schedule import next_times
 from agentctl.core.automation.scheduler import last_time
 from agentctl.core.automation.tasks import TaskOptions, Trigger
@@ -287,6 +288,42 @@ def test_a_task_that_was_killed_starts_again_then_runs_what_was_missed(bench: Be
     ]
 
 
+def test_a_task_whose_end_could_not_be_stored_goes_on_at_the_next_look(bench: Bench) -> None:
+    async def ends_on_a_full_disk(run: str) -> AsyncGenerator[Event, None]:
+        async for event in answers(run):
+            yield event
+        bench.connection.execute("PRAGMA query_only = ON")
+
+    async def look() -> None:
+        bench.scheduler.look()
+        await bench.scheduler.run_due()
+
+    bench.verbs.plans = [ends_on_a_full_disk, answers]
+    bench.add()
+    bench.clock.moves(minutes=30)
+    bench.run_due()
+    assert bench.outcomes() == [(ELEVEN, 1, "running")]
+
+    asyncio.run(look())
+    bench.connection.execute("PRAGMA query_only = OFF")
+    asyncio.run(look())
+    assert bench.outcomes() == [(ELEVEN, 1, "interrupted"), (ELEVEN, 2, "done")]
+
+
+def test_a_look_leaves_alone_what_runs(bench: Bench) -> None:
+    async def looks(run: str) -> AsyncGenerator[Event, None]:
+        bench.scheduler.look()
+        async for event in answers(run):
+            yield event
+
+    bench.verbs.plans = [looks]
+    bench.add()
+    bench.clock.moves(minutes=30)
+
+    bench.run_due()
+    assert bench.outcomes() == [(ELEVEN, 1, "done")]
+
+
 def start_and_stop(bench: Bench, plan: Plan, patience_s: float) -> None:
     """Stops while the first run is on."""
     begun = asyncio.Event()
@@ -384,6 +421,30 @@ def test_a_job_that_fails_is_told_once_and_goes_on(tmp_path: Path) -> None:
     assert (tidy.every, tidy.last_run) == ("day at 03:00", None)
     assert tidy.next_run is not None
     assert bench.journalled() == ["look fails: ValueError: no 1", "look works again"]
+
+
+def test_a_job_that_fails_while_nothing_can_be_written_is_told_of_afterwards(
+    bench: Bench,
+) -> None:
+    outcomes = ["fails", "works", "works", "works"]
+
+    async def look() -> None:
+        if outcomes.pop(0) == "fails":
+            raise ValueError("no space")
+
+    async def run(times: int) -> None:
+        for _ in range(times):
+            jobs.launch("look", lambda: None)
+            await asyncio.gather(*jobs.running())
+
+    jobs = PeriodicJobs(bench.journal, bench.clock)
+    jobs.every("look", 5, look)
+    bench.connection.execute("PRAGMA query_only = ON")
+    asyncio.run(run(2))
+    bench.connection.execute("PRAGMA query_only = OFF")
+    asyncio.run(run(2))
+
+    assert bench.journalled() == ["look had failed: ValueError: no space"]
 
 
 # Kills of a real process

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.agents.run_request import AgentRequest, ResumeRequest
+from agentctl.core.automation.journal import Journal
 from agentctl.core.automation.task_outcome import stamp
 from agentctl.core.automation.task_runner import TaskRunner
 from agentctl.core.automation.tasks import TaskOptions
 from agentctl.core.chat.conversation import AskRequest
-from agentctl.core.errors import BackendBusy, BackendUnreachable, NotFound
+from agentctl.core.errors import BackendBusy, BackendUnreachable, NotFound, StorageError
 from agentctl.core.events import (
     ApprovalRequired,
     ErrorRaised,
@@ -296,6 +297,21 @@ def test_a_notification_that_fails_is_a_warning_and_no_failure(bench: Bench) -> 
     events = bench.run(entry)
     assert [event.code for event in events if isinstance(event, WarningRaised)] == ["notify"]
     assert (ends(events), bench.last().status) == (["done"], "done")
+
+
+def test_a_journal_that_cannot_be_written_keeps_nobody_from_being_told(bench: Bench) -> None:
+    class FullJournal(Journal):
+        def write(self, *_: object) -> None:
+            raise StorageError("no space left to store it")
+
+    log = bench.home / "log"
+    entry = bench.add(options=TaskOptions(notify=(f"file:{log}",)))
+    journal = FullJournal(bench.connection)
+    runner = TaskRunner(bench.store, bench.verbs, journal, bench.home / "tasks")
+
+    events = asyncio.run(collected(runner.run(entry, DUE)))
+    assert ends(events) == ["done"]
+    assert json.loads(log.read_text())["status"] == "done"
 
 
 # After a kill
