@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from agentctl.core.errors import AgentctlError, UsageProblem
+from agentctl.render.console import is_terminal
 from agentctl.render.help import help_markup
 from agentctl.render.output import Form, Output, prepare_streams
 
@@ -105,7 +106,7 @@ def root(
 
         Output(PROGRAM).line(f"{PROGRAM} {__version__}")
     elif ctx.invoked_subcommand is None:
-        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        if is_terminal(sys.stdin) and is_terminal(sys.stdout):
             _open_dashboard(ctx)
         else:
             Output(PROGRAM).line(ctx.get_help())
@@ -122,6 +123,9 @@ def run(arguments: Sequence[str]) -> int:
     import os
 
     prepare_streams()
+    if sys.platform == "win32":
+        # What stands in the current folder may be a stranger's: it is no program to be found.
+        os.environ.setdefault("NoDefaultCurrentDirectoryInExePath", "1")
     if COMPLETE_VARIABLE in os.environ:
         from typer._completion_classes import completion_init
 

@@ -1,9 +1,9 @@
 """The documentation is true: all there is stands in it, and its examples run as they are shown.
 
-The examples are the ```console blocks of README and the pages. Those below one `#` or `##` heading run in
-order, in a home and a folder of their own, with a scripted Ollama that gives the replies named in
-`<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any
-lines; a command without output below it may say anything.
+The examples are the ```console blocks of README and the pages. Those below one `#` or `##` heading
+run in order, in a home and a folder of their own, with a scripted Ollama that gives the replies
+named in `<!-- replies: [...] -->`. `…` stands for anything in a line, alone in one for any lines; a
+command without output below it may say anything.
 """
 
 import json

@@ -17,7 +17,7 @@ LONGEST_FUNCTION = 50
 ROOMS = [
     r"agentctl",
     r"agentctl\.core\.(errors|jsontypes|sources|moments)",
-    r"agentctl\.core\.(events|paths|addresses|file_lock)",
+    r"agentctl\.core\.(events|paths|addresses|file_lock|open_files|child_processes|windows_paths)",
     r"agentctl\.core\.(config|config_syntax|config_file|logs|migrations|storage|files|web_page|hardware)",
     r"agentctl\.core\.(backup|backup_file|restore|home_swap|relocation)",
     r"agentctl\.core\.backends\..*",

@@ -1,9 +1,19 @@
-"""What the shell offers for a name that the workspace knows; never an error, never a wait."""
+"""What the shell offers for a name that the workspace knows; never an error, never a wait.
 
+Names may be a stranger's, as those of files and of imported documents are, and a shell reads what
+it is offered: zsh runs commands that stand in it at the tab key already. So a name that any shell
+takes for more than letters is not offered.
+"""
+
+import os
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from agentctl.core.workspace import Workspace
+
+# A backslash only where folders have one, and no shell of these two.
+_HARMLESS = re.compile(r"(?!-)[\w @%+=:,./~\\-]+" if os.name == "nt" else r"(?!-)[\w @%+=:,./~-]+")
 
 
 def models(incomplete: str) -> list[str]:
@@ -86,5 +96,9 @@ def _matching(names: Callable[[Workspace], Awaitable[list[str]]], incomplete: st
 
     # Whatever goes wrong, an error here would be written into the line that the user types.
     with suppress(Exception):
-        return [name for name in with_workspace(names) if name.startswith(incomplete)]
+        return [
+            name
+            for name in with_workspace(names)
+            if name.startswith(incomplete) and _HARMLESS.fullmatch(name)
+        ]
     return []

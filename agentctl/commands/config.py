@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from typing import Annotated
 
 import typer
@@ -10,12 +9,13 @@ from typer._click import Context
 
 from agentctl.commands.common import Command, new_app
 from agentctl.connect import user_config, user_paths
+from agentctl.core.child_processes import command_words
 from agentctl.core.config import Config, key_types, nearest
 from agentctl.core.config_file import set_value, unset_value
 from agentctl.core.embedding.registry import check_name
 from agentctl.core.errors import ConfigError, UsageProblem
 from agentctl.core.jsontypes import Json
-from agentctl.core.paths import make_private, shipped
+from agentctl.core.paths import make_private, owner_only, shipped
 from agentctl.render.output import Output, is_terminal_in
 
 app = new_app()
@@ -155,9 +155,10 @@ def edit(ctx: typer.Context) -> None:
             line if not line or line.startswith(("#", "[")) else f"# {line}"
             for line in shipped("default.toml").read_text(encoding="utf-8").splitlines()
         )
-        file.write_text("\n".join(commented) + "\n", encoding="utf-8")
+        with open(file, "x", encoding="utf-8", opener=owner_only) as new:
+            new.write("\n".join(commented) + "\n")
     try:
-        subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(file)], check=True)
+        subprocess.run([*command_words(editor), str(file)], check=True)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         raise UsageProblem(f"{editor} failed: {error}", "set EDITOR to your editor") from None
     user_config()

@@ -18,6 +18,7 @@ from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, NotFound, UsageProblem
 from agentctl.core.files import clipped
 from agentctl.core.knowledge.library import DocumentEntry, IngestReport, Passage
+from agentctl.core.open_files import move_over
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter, ReindexPrinter, count
 from agentctl.render.links import short_path
@@ -376,7 +377,7 @@ def _whole_file(path: Path) -> Iterator[Callable[[str], object]]:
         ) as file:
             temporary = Path(file.name)
             yield file.write
-        temporary.replace(path)
+        move_over(temporary, path)
     except OSError as error:
         raise InputMissing(
             f"{path} cannot be written: {error.strerror}", "agentctl docs export FILE"

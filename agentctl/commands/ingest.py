@@ -17,10 +17,11 @@ from agentctl.commands.common import StreamingCommand, load_config, new_app, wit
 from agentctl.commands.places import absolute
 from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable, UsageProblem
-from agentctl.core.files import read_up_to
+from agentctl.core.files import from_code_page, read_up_to
 from agentctl.core.knowledge.library import IngestReport, IngestRequest, IngestStep
 from agentctl.core.web_page import URL_SCHEMES
 from agentctl.core.workspace import Workspace
+from agentctl.render.console import code_page
 from agentctl.render.ingest import IngestPrinter
 from agentctl.render.links import short_path
 from agentctl.render.output import Output
@@ -205,4 +206,4 @@ def _read_stdin(limit: int) -> bytes:
             f"stdin is larger than {limit:,} bytes",
             f"agentctl config set knowledge.file_bytes {limit * 2}",
         )
-    return data
+    return from_code_page(data, code_page())

@@ -7,10 +7,11 @@ from pathlib import Path
 from agentctl.core.chat.attachments import STDIN_NAME, check_size
 from agentctl.core.chat.schema import check_schema
 from agentctl.core.errors import InputMissing, InputUnreadable
-from agentctl.core.files import decode_text, read_bytes, read_up_to
+from agentctl.core.files import decode_text, from_code_page, read_bytes, read_up_to
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.paths import expand
 from agentctl.core.web_page import URL_SCHEMES
+from agentctl.render.console import code_page
 
 # A schema is text somebody wrote; more than this is a mistake.
 SCHEMA_BYTES = 1_000_000
@@ -28,7 +29,7 @@ def read_stdin(limit: int, *, is_named: bool) -> bytes | None:
     except OSError:
         return None
     check_size(STDIN_NAME, len(data), limit)
-    return data or None
+    return from_code_page(data, code_page()) or None
 
 
 def read_schema(path: Path) -> JsonObject:

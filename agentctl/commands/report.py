@@ -8,7 +8,7 @@ from agentctl.core.automation.report import Report, write_report
 from agentctl.core.automation.schedule import interval
 from agentctl.core.errors import UsageProblem
 from agentctl.core.moments import moment_text
-from agentctl.core.paths import make_private
+from agentctl.core.paths import make_private, owner_only
 from agentctl.core.workspace import Workspace
 from agentctl.render.daemon import show_report
 from agentctl.render.output import Output
@@ -33,7 +33,8 @@ def tell(output: Output, since: str | None) -> None:
     show_report(output, with_workspace(use), now)
     if since is None:
         make_private(user_paths().state)
-        user_paths().last_report.write_text(now.isoformat(), encoding="utf-8")
+        with open(user_paths().last_report, "w", encoding="utf-8", opener=owner_only) as file:
+            file.write(now.isoformat())
 
 
 def _last_report(now: datetime) -> datetime:

@@ -11,6 +11,7 @@ from agentctl.commands.common import Command, load_config, new_app
 from agentctl.connect import has_daemon, open_workspace, user_paths, working_directory
 from agentctl.core.config import Config
 from agentctl.core.errors import UsageProblem
+from agentctl.render.console import is_terminal
 from agentctl.render.output import Output
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def _is_terminal() -> bool:
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
         return True
     # Textual draws on stderr.
-    return sys.stdin is not None and all(
-        each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)
-    )
+    return all(map(is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
 
 
 def _link(config: Config) -> "Link":

@@ -20,8 +20,9 @@ from agentctl.core.backup_file import Counts, Folders, Manifest, Member
 from agentctl.core.errors import InputMissing, StorageError, UsageProblem
 from agentctl.core.home_swap import is_own
 from agentctl.core.moments import moment_text, utc_now
+from agentctl.core.open_files import move_over
 from agentctl.core.paths import Paths
-from agentctl.core.storage import open_database, schema_version, translated_errors
+from agentctl.core.storage import open_database, read_only, schema_version, translated_errors
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -99,7 +100,7 @@ def back_up(
         manifest = _pack(whole, paths, {backup_file.DATABASE: copy} | files, counts, now, tell)
         _check_whole(whole, tell)
         size = whole.stat().st_size
-        whole.replace(target)
+        move_over(whole, target)
     return BackupReport(
         path=str(target),
         size=size,
@@ -118,7 +119,7 @@ def back_up(
 
 def count(database: Path) -> Counts:
     """What a current database holds. Raises sqlite3.Error."""
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+    with closing(sqlite3.connect(read_only(database.absolute()), uri=True)) as opened:
         numbers = {
             name: opened.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
             for name in ("documents", "sessions", "runs", "tasks")

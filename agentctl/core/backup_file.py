@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from agentctl.core.errors import InputHostile, InputMissing, InputUnreadable, StorageError
+from agentctl.core.windows_paths import is_device
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -150,7 +151,7 @@ def is_safe(name: str) -> bool:
         and _PLACES.fullmatch(name) is not None
         and not _NOT_PORTABLE.search(name)
         and all(part.strip(". ") for part in parts)
-        and not (sys.platform == "win32" and any(PureWindowsPath(p).is_reserved() for p in parts))
+        and not (sys.platform == "win32" and any(map(is_device, parts)))
     )
 
 

@@ -9,6 +9,7 @@ from agentctl.core.config import check_value, line_of
 from agentctl.core.config_syntax import is_file, read_toml
 from agentctl.core.errors import ConfigError
 from agentctl.core.jsontypes import Json
+from agentctl.core.open_files import move_over
 from agentctl.core.paths import Paths, make_private
 
 if TYPE_CHECKING:
@@ -132,6 +133,6 @@ def _replace(path: Path, text: str, expected: dict[str, Json]) -> None:
             raise ConfigError(
                 f"{path} is laid out in a way that cannot be changed safely", _BY_HAND
             )
-        temporary.replace(path)
+        move_over(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

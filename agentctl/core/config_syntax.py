@@ -14,6 +14,11 @@ from agentctl.core.jsontypes import Json
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(['"])((?:(?!\1).)*)\1\s*(?:\#.*)?""")
 _COMMENT = re.compile(r"(?:^|\s)#")
+# What the last line of a statement of several lines holds, and how often such a line may deceive.
+_MAY_END = re.compile(r"""]|\"{3}|'{3}""")
+_MOST_TRIES = 20
+# Bytes of a file of settings: it may be a stranger's.
+_LONGEST = 1_000_000
 _TOML_PROBLEM = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _SWITCHES = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
@@ -34,9 +39,18 @@ def read_toml(path: Path) -> dict[str, Json]:
     Raises:
         ConfigError: unreadable, or no TOML, with the line.
     """
+    tables = read_tables(path)
+    try:
+        return dict(_dotted(tables))
+    except RecursionError:
+        raise ConfigError(f"{path}:1: its tables are too deep", f"correct {path}") from None
+
+
+def read_tables(path: Path) -> dict[str, Any]:  # Any: what TOML can hold
+    """The tables as they are nested. Raises as `read_toml`."""
     data = _read(path)
     try:
-        return dict(_dotted(tomllib.loads(data.decode("utf-8-sig"))))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line, problem = data.count(b"\n", 0, error.start) + 1, "this is not UTF-8 text"
     except (ValueError, RecursionError) as error:
@@ -59,9 +73,15 @@ def toml_line(path: Path, key: str) -> int:
 
     tomllib keeps no positions, but each statement of a TOML file can be parsed alone.
     """
-    prefix, start, statement = "", 1, ""
+    prefix, start, statement, tries = "", 1, "", 0
     for number, line in enumerate(_read(path).decode("utf-8-sig", "replace").split("\n"), 1):
+        is_first = not statement
         statement += line + "\n"
+        if not (is_first or _MAY_END.search(line)):
+            continue
+        tries += 1
+        if tries > _MOST_TRIES:
+            return start
         try:
             names = list(dict(_dotted(tomllib.loads(statement))))
         except (ValueError, RecursionError):
@@ -72,7 +92,7 @@ def toml_line(path: Path, key: str) -> int:
             names = [prefix + name for name in names]
         if any(name == key or name.startswith(key + ".") for name in names):
             return start
-        start, statement = number + 1, ""
+        start, statement, tries = number + 1, "", 0
     return 1
 
 
@@ -127,9 +147,13 @@ def _fits(value: Json, kind: Any, least: int | None) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LONGEST + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", f"make {path} readable") from None
+    if len(data) > _LONGEST:
+        raise ConfigError(f"{path}:1: it has more than {_LONGEST:,} bytes", f"shorten {path}")
+    return data
 
 
 def _dotted(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Json]]:

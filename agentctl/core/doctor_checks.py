@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import sys
 import threading
 from collections.abc import Mapping
@@ -13,12 +12,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agentctl.core.addresses import stays_here
 from agentctl.core.agents.sandbox.sandbox import probe
+from agentctl.core.backends.engine import import_engine
+from agentctl.core.child_processes import find_program
 from agentctl.core.config import Settings, nearest
 from agentctl.core.config_syntax import is_file
 from agentctl.core.errors import (
     BackendBusy,
     BackendUnreachable,
     ConfigError,
+    EngineMissing,
     RetryError,
     StorageError,
 )
@@ -164,7 +166,7 @@ def _without_ollama(patient: Patient, address: str, error: RetryError) -> Check:
             f"start Ollama at {address}, or use this machine's: agentctl config set ollama.host ''"
         )
         return Check(name, "warning", error.message, fix)
-    if shutil.which("ollama", path=patient.environ.get("PATH", os.defpath)):
+    if find_program("ollama", patient.environ):
         if patient.settings.ollama.start:
             return Check(name, "ok", "not running; it starts when one of its models is asked for")
         return Check(name, "warning", "installed, but not running", "ollama serve")
@@ -176,10 +178,9 @@ def _without_ollama(patient: Patient, address: str, error: RetryError) -> Check:
 
 def check_embedded(patient: Patient) -> Check:
     try:
-        import xllamacpp
-    except ImportError as error:
-        fix = "pip install --force-reinstall xllamacpp"
-        return Check("embedded", "error", f"the engine cannot be loaded: {error}", fix)
+        xllamacpp = import_engine()
+    except EngineMissing as error:
+        return Check("embedded", "error", error.message, error.hint)
     build = xllamacpp.BUILD_INFO
     engine = f"xllamacpp {xllamacpp.__version__} ({build['build_target']}, {build['compiler']})"
     model = patient.settings.embedded.model
@@ -223,7 +224,7 @@ def _find_model(patient: Patient, model: str) -> tuple[Path, int | None, str]:
 def check_database(patient: Patient) -> Check:
     import sqlite3
 
-    from agentctl.core.storage import schema_version, translated_errors
+    from agentctl.core.storage import read_only, schema_version, translated_errors
 
     path = patient.paths.database
     if not path.exists():
@@ -234,9 +235,7 @@ def check_database(patient: Patient) -> Check:
     try:
         with (
             translated_errors(path),
-            closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
-            ) as connection,
+            closing(sqlite3.connect(read_only(path.absolute()), uri=True, timeout=1)) as connection,
         ):
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             answer = _check_integrity(connection, path.stat().st_size, patient.deadline_s / 2)

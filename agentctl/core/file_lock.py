@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agentctl.core.errors import BackendBusy
+from agentctl.core.open_files import patiently
+from agentctl.core.paths import owner_only
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,7 +30,12 @@ def locked(path: Path, what: str) -> Iterator[None]:
     Raises:
         BackendBusy: it is held elsewhere, also by another thread; `what` says for what.
     """
-    with path.open("ab") as file:
+    with ExitStack() as stack:
+        file = patiently(lambda: open(path, "ab", opener=owner_only))  # noqa: SIM115 - closed by the stack
+        if sys.platform == "win32":
+            # There a file that is open cannot be removed, by whoever has it open.
+            stack.callback(_remove_if_free, path)
+        stack.enter_context(file)
         try:
             _try_lock(file.fileno())
             # Whoever held it before may have removed the file between open and lock.
@@ -37,11 +44,12 @@ def locked(path: Path, what: str) -> Iterator[None]:
             ours = False
         if not ours:
             raise BackendBusy(f"{what} is already under way", "wait for it, or try again later")
-        try:
-            yield
-        finally:
-            if sys.platform != "win32":
-                path.unlink(missing_ok=True)
-    if sys.platform == "win32":
-        with suppress(OSError):
-            path.unlink()
+        if sys.platform != "win32":
+            stack.callback(path.unlink, missing_ok=True)
+        yield
+
+
+def _remove_if_free(path: Path) -> None:
+    """Unless somebody else has it open by now, who will remove it."""
+    with suppress(OSError):
+        path.unlink()

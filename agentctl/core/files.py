@@ -2,12 +2,14 @@
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
+from agentctl.core.windows_paths import on_disk
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -18,11 +20,15 @@ _IMAGE_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF8": "image/gif",
 }
+# stat.IO_REPARSE_TAG_MOUNT_POINT, which Windows alone has.
+_JUNCTION = 0xA0000003
 # How Python holds a byte of a file name that is no character, and how it is stored.
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _ESCAPE = re.compile(r"\\(\\|x[89a-f][0-9a-f])")
 # The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
+# What no text holds.
+_UNPRINTED = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -40,7 +46,7 @@ def read_bytes(path: Path, limit: int, setting: str = "limits.input_bytes") -> b
         InputTooLarge: it has more than `limit` bytes.
     """
     try:
-        with path.open("rb") as file:
+        with on_disk(path).open("rb") as file:
             data = read_up_to(file, limit + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", error)
@@ -78,6 +84,19 @@ def decode_text(data: bytes, name: str) -> tuple[str, bool]:
         return data.decode(encoding or "utf-8"), False
     except UnicodeDecodeError:
         return data.decode(encoding or "utf-8", errors="replace"), True
+
+
+def from_code_page(data: bytes, code_page: str | None) -> bytes:
+    """What a console of Windows has piped in its own code page, as UTF-8; all else as it is."""
+    is_text = not _UNPRINTED.search(data) and not data.startswith(tuple(_BYTE_ORDER_MARKS))
+    if code_page is None or not is_text:
+        return data
+    with suppress(UnicodeDecodeError):
+        data.decode()
+        return data
+    with suppress(LookupError):
+        return data.decode(code_page, "replace").encode()
+    return data
 
 
 def well_formed(text: str) -> str:
@@ -145,21 +164,36 @@ _Rules: TypeAlias = "list[tuple[Path, GitIgnoreSpec]]"
 
 def _visit(folder: Path, rules: _Rules, passed_over: Callable[[OSError], None]) -> Iterator[Path]:
     try:
-        names = sorted(folder.iterdir())
-        paths = [each for each in names if not each.name.startswith(".") and not each.is_symlink()]
-        folders = {path for path in paths if path.is_dir()}
+        names = sorted(folder / each.name for each in on_disk(folder).iterdir())
+        modes = {path: _mode(path) for path in names if not path.name.startswith(".")}
+        folders = {path for path, mode in modes.items() if stat.S_ISDIR(mode)}
         rules = rules + _rules_in(folder)
     except OSError as error:
         # Whatever in it failed: what lies in the folder is not known.
         passed_over(OSError(error.errno, error.strerror, str(folder)))
         return
-    for path in paths:
+    for path, mode in modes.items():
         if _is_ignored(path, path in folders, rules):
             continue
         if path in folders:
             yield from _visit(path, rules, passed_over)
-        elif path.is_file():
+        elif stat.S_ISREG(mode):
             yield path
+
+
+def _mode(path: Path) -> int:
+    """That of what lies there, no link followed; 0 of what is gone, or not to be looked at."""
+    try:
+        status = on_disk(path).lstat()
+    except FileNotFoundError:
+        return 0
+    return 0 if is_set_apart(status) else status.st_mode
+
+
+def is_set_apart(status: os.stat_result) -> bool:
+    """Whether Windows hides it, or it is a folder there that is as good as a link to another."""
+    is_hidden = getattr(status, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN
+    return bool(is_hidden) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
 def _rules_above(folder: Path) -> _Rules:
@@ -185,8 +219,8 @@ def _rules_in(folder: Path) -> _Rules:
     lines = [
         line
         for name in IGNORE_FILES
-        if (folder / name).is_file()
-        for line in (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        if (file := on_disk(folder / name)).is_file()
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
     ]
     return [(folder, GitIgnoreSpec.from_lines(lines))] if lines else []
 

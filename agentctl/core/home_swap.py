@@ -14,7 +14,8 @@ from pathlib import Path
 
 from agentctl.core.errors import StorageError
 from agentctl.core.file_lock import locked
-from agentctl.core.paths import Paths, make_private
+from agentctl.core.open_files import move_over, remove, rename
+from agentctl.core.paths import Paths, make_private, owner_only
 
 ROOTS = ("config", "data", "state")
 """The folders of `Paths` that a swap moves things in."""
@@ -109,11 +110,11 @@ def commit(paths: Paths, swap: Swap) -> None:
     Raises StorageError when something cannot be moved, and then all is as it was.
     """
     new = journal(paths).with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
+    with open(new, "w", encoding="utf-8", opener=owner_only) as file:
         json.dump(asdict(swap), file)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(journal(paths))
+    move_over(new, journal(paths))
     _keep(paths.data)
     _carry_out(paths, swap)
 
@@ -147,7 +148,7 @@ def _carry_out(paths: Paths, swap: Swap) -> None:
         if not swap.keeps_old:
             shutil.rmtree(kept(paths, root, swap.mark), ignore_errors=True)
         shutil.rmtree(staging(paths, root, swap.mark), ignore_errors=True)
-    journal(paths).unlink()
+    remove(journal(paths))
 
 
 def _make(new: Path, place: Path, old: Path, *, is_new: bool) -> None:
@@ -156,10 +157,10 @@ def _make(new: Path, place: Path, old: Path, *, is_new: bool) -> None:
         return
     if _is_there(place) and not _is_there(old):
         make_private(old.parent)
-        place.rename(old)
+        rename(place, old)
     if is_new:
         make_private(place.parent)
-        new.replace(place)
+        move_over(new, place)
 
 
 def _undo(paths: Paths, swap: Swap) -> None:
@@ -168,15 +169,15 @@ def _undo(paths: Paths, swap: Swap) -> None:
         for move in reversed(swap.moves):
             new, place, old = swap.places(paths, move)
             if move.is_new and not _is_there(new) and _is_there(place):
-                place.rename(new)
+                rename(place, new)
             if _is_there(old) and not _is_there(place):
-                old.rename(place)
+                rename(old, place)
     except OSError as error:
         raise StorageError(
             f"a restore can be neither ended nor undone: {error.filename}: {error.strerror}",
             "make it writable, then: agentctl doctor",
         ) from None
-    journal(paths).unlink()
+    remove(journal(paths))
     tidy(paths)
     for root in ROOTS:
         with suppress(OSError):

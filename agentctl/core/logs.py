@@ -22,6 +22,7 @@ from urllib.parse import quote
 from agentctl.core.config import Log
 from agentctl.core.errors import BackendBusy
 from agentctl.core.jsontypes import Json
+from agentctl.core.open_files import move_over, open_to_append
 from agentctl.core.paths import Paths, make_private
 
 _KEPT_FILES = 3
@@ -128,12 +129,11 @@ class LogFile(logging.Handler):
     def _append(self, line: bytes) -> None:
         if self._is_full(line):
             self._rotate(line)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self._path, flags, 0o600)
+            descriptor = open_to_append(self._path)
         except FileNotFoundError:
             make_private(self._path.parent)
-            descriptor = os.open(self._path, flags, 0o600)
+            descriptor = open_to_append(self._path)
         try:
             os.write(descriptor, line)
         finally:
@@ -156,7 +156,7 @@ class LogFile(logging.Handler):
             if self._is_full(line):
                 for source, target in reversed(list(pairwise(old))):
                     with suppress(FileNotFoundError):
-                        source.replace(target)
+                        move_over(source, target)
 
 
 def _any_of(secrets: Iterable[str]) -> re.Pattern[str]:

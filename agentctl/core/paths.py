@@ -121,6 +121,11 @@ def expand(name: str) -> Path:
     return Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises
 
 
+def owner_only(name: str, flags: int) -> int:
+    """An `opener` for `open`: only its owner may read and write a file that it makes."""
+    return os.open(name, flags, 0o600)
+
+
 def make_private(folder: Path) -> Path:
     """Makes a folder that only its owner may enter, and so each one above it that is missing."""
     if not folder.parent.exists():

@@ -7,10 +7,11 @@ tables and is imported only when there is something to migrate: it costs more th
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.migrations import MIGRATIONS
+from agentctl.core.open_files import move_over
 from agentctl.core.paths import make_private
 
 BUSY_TIMEOUT_S = 10.0
@@ -36,6 +37,15 @@ def open_database(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def read_only(path: PurePath) -> str:
+    """The URI of a database that is only to be read. `path` is absolute, perhaps of a share."""
+    uri = path.as_uri()
+    # SQLite knows no other machine's name: it stands in the path.
+    return (
+        f"{uri if uri.startswith('file:///') else uri.replace('file://', 'file:////', 1)}?mode=ro"
+    )
 
 
 def schema_version() -> int:
@@ -70,7 +80,7 @@ def set_aside(path: Path, mark: str) -> Path:
         for ending in ("-wal", "-shm", ""):
             beside = Path(f"{path}{ending}")
             if beside.exists():
-                beside.replace(f"{aside}{ending}")
+                move_over(beside, Path(f"{aside}{ending}"))
     return aside
 
 

@@ -3,8 +3,10 @@
 import os
 import socket
 import stat
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from agentctl.core.addresses import stays_here
@@ -71,8 +73,7 @@ def listen(place: Place) -> Listening:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     tcp = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if os.name == "posix":
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim(tcp)
         tcp.bind((place.host, place.port))
         tcp.listen(_BACKLOG)
     except OSError as error:
@@ -95,6 +96,15 @@ def listen(place: Place) -> Listening:
     )
 
 
+def claim(tcp: socket.socket) -> None:
+    """Before it is bound: a port that was just left may be taken, one in use by nobody else."""
+    if sys.platform == "win32":
+        # There the other option would let any program listen at the same port.
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def _loopback(host: str) -> str:
     return "::1" if ":" in host else "127.0.0.1"
 
@@ -106,8 +116,9 @@ def _names(host: str, port: int) -> set[str]:
         import psutil
 
         names |= {socket.gethostname().lower()}
-        for addresses in psutil.net_if_addrs().values():
-            for each in addresses:
+        # Windows may not tell its addresses; its name is left then.
+        with suppress(RuntimeError):
+            for each in chain.from_iterable(psutil.net_if_addrs().values()):
                 if each.family == socket.AF_INET:
                     names.add(each.address)
                 elif each.family == socket.AF_INET6:

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl import __version__
+from agentctl.core.child_processes import APART
 from agentctl.core.config import Config
 from agentctl.core.errors import BackendBusy, BackendFailed
 from agentctl.core.file_lock import locked
-from agentctl.core.paths import Paths, make_private
+from agentctl.core.open_files import move_over, remove
+from agentctl.core.paths import Paths, make_private, owner_only
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -78,21 +80,21 @@ def only_daemon(paths: Paths) -> Iterator[None]:
                 if attempt == _ATTEMPTS - 1:
                     raise BackendBusy("a daemon runs already", "agentctl daemon status") from None
                 time.sleep(_LOOK_S)
-        paths.daemon_address.unlink(missing_ok=True)
+        remove(paths.daemon_address)
         try:
             yield
         finally:
-            paths.daemon_address.unlink(missing_ok=True)
+            remove(paths.daemon_address)
 
 
 def write_address(paths: Paths, address: DaemonAddress) -> None:
     """Replaces the file in one step; nobody else could ever read it."""
     new = paths.daemon_address.with_suffix(".new")
-    new.unlink(missing_ok=True)
+    remove(new)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     with open(new, "w", encoding="utf-8", opener=lambda name, _: os.open(name, flags, 0o600)) as to:
         json.dump(asdict(address), to)
-    new.replace(paths.daemon_address)
+    move_over(new, paths.daemon_address)
 
 
 def read_address(paths: Paths) -> DaemonAddress | None:
@@ -133,7 +135,7 @@ async def start(paths: Paths, environ: Mapping[str, str]) -> DaemonAddress:
 def _spawn(log: Path, environ: Mapping[str, str]) -> "Popen[bytes]":
     import subprocess
 
-    with open(log, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+    with open(log, "wb", opener=owner_only) as output:
         return subprocess.Popen(
             [*own_command(), "daemon", "run", "--plain"],
             stdin=subprocess.DEVNULL,
@@ -142,7 +144,7 @@ def _spawn(log: Path, environ: Mapping[str, str]) -> "Popen[bytes]":
             env=child_environment(environ),
             cwd=Path.home(),
             start_new_session=True,
-            creationflags=_detached_flags(),
+            creationflags=APART,
         )
 
 
@@ -161,7 +163,8 @@ async def stop(paths: Paths, *, patience_s: float = STOP_S) -> bool:
     if await _has_ended(paths, patience_s):
         return True
     if pid is not None:
-        with suppress(ProcessLookupError):
+        # Windows says otherwise than by this error that there is none.
+        with suppress(OSError):
             os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     if not await _has_ended(paths, patience_s):
         raise BackendBusy("the daemon does not end", f"end it yourself: kill {pid or ''}".strip())
@@ -189,9 +192,10 @@ async def _ask_to_end(address: DaemonAddress | None) -> None:
     try:
         await fetch_json(endpoint, "POST", "/shutdown", {})
     except (AgentctlError, StatusError):
-        # One that hears nobody any more may still hear this.
-        with suppress(ProcessLookupError):
-            os.kill(address.pid, signal.SIGTERM)
+        # One that hears nobody any more may still hear this. On Windows it would end at once.
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError):
+                os.kill(address.pid, signal.SIGTERM)
 
 
 def own_command() -> list[str]:
@@ -201,17 +205,20 @@ def own_command() -> list[str]:
     return [sys.executable, "-m", "agentctl"]
 
 
+def lasting_command(environ: Mapping[str, str]) -> list[str]:
+    """What a service starts: this program, or the launcher that has unpacked it.
+
+    The launcher's file stays where the user has put it, also when it becomes a newer one.
+    """
+    launcher = environ.get("_AGENTCTL_LAUNCHER")
+    if launcher and getattr(sys, "frozen", False):
+        return [str(Path(launcher).absolute())]
+    return own_command()
+
+
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """For a child that must outlive a program that was unpacked to run."""
     changed = dict(environ)
     if getattr(sys, "frozen", False):
         changed["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
     return changed
-
-
-def _detached_flags() -> int:
-    if sys.platform != "win32":
-        return 0
-    import subprocess
-
-    return subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from agentctl.core.child_processes import APART, system_program
 from agentctl.core.config import key_types, variable_name
 from agentctl.core.errors import BackendFailed, UsageProblem
 from agentctl.core.paths import Paths, expand
@@ -102,10 +103,12 @@ def describe_program(
 
 def check_stays(folders: Iterable[Path], environ: Mapping[str, str]) -> None:
     """Raises UsageProblem when the program lies in a folder that will soon be gone."""
-    passing = (tempfile.gettempdir(), getattr(sys, "_MEIPASS", ""), environ.get("UV_CACHE_DIR"))
+    passing = (tempfile.gettempdir(), environ.get("UV_CACHE_DIR"))
     for folder in map(Path.resolve, folders):
         is_below = any(folder.is_relative_to(Path(each).resolve()) for each in passing if each)
-        if is_below or _is_run_once(folder.parts):
+        # A launcher's own folder goes when it has unpacked a newer version.
+        is_unpacked = (folder / ".unpacked").exists()
+        if is_below or is_unpacked or _is_run_once(folder.parts):
             raise UsageProblem(
                 f"agentctl runs from {folder}, which is emptied now and then",
                 "install it first: pipx install agentctl, or uv tool install agentctl",
@@ -166,13 +169,20 @@ def run_command(command: Sequence[str]) -> tuple[int, str]:
 
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+            [system_program(command[0]), *command[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            creationflags=APART,
         )
     except FileNotFoundError:
         return _MISSING, f"there is no {command[0]}"
     except subprocess.TimeoutExpired:
         return 124, f"{command[0]} does not answer"
-    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+    # The tools of Windows write in the old code page.
+    encoding = "oem" if sys.platform == "win32" else "utf-8"
+    return done.returncode, (done.stdout + done.stderr).decode(encoding, errors="replace")
 
 
 def systemd_unit(program: Program) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentctl import __version__
 from agentctl.core.config import Config
+from agentctl.core.open_files import remove
 from agentctl.core.paths import Paths
 from agentctl.daemon.hub import DaemonState
 from agentctl.daemon.listening import Listening, Place, listen
@@ -81,7 +83,7 @@ async def _serve(host: "Host", servers: "list[tuple[uvicorn.Server, Listening]]"
     await asyncio.wait((*serving, stopped), return_when=asyncio.FIRST_COMPLETED)
     host.shut_down()
     # From here on commands do their work themselves.
-    host.paths.daemon_address.unlink(missing_ok=True)
+    remove(host.paths.daemon_address)
     for server, _ in servers:
         server.should_exit = True
     await host.stop(_ENDING_S)
@@ -132,6 +134,13 @@ def _make_server(host: "Host", listening: Listening, place: Place, token: str) -
     )
 
 
+def _ends() -> tuple[signal.Signals, ...]:
+    """The signals that end it; Ctrl+Break and a console that is closed are one of Windows."""
+    if sys.platform == "win32":
+        return signal.SIGINT, signal.SIGTERM, signal.SIGBREAK
+    return signal.SIGINT, signal.SIGTERM
+
+
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl+C and a request to end lead to a clean stop; a second one is not waited for."""
@@ -144,7 +153,7 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
 
     if threading.current_thread() is threading.main_thread():
         # No other thread can hear them.
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in _ends():
             before[each] = signal.signal(each, hear)
     try:
         yield

@@ -6,7 +6,6 @@ question is thrown away, and a question that nobody answers can be left.
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -18,8 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agentctl.core.agents.run_request import ApprovalAnswer, Scope
+from agentctl.core.child_processes import command_words
 from agentctl.core.events import ApprovalRequired
 from agentctl.core.jsontypes import JsonObject
+from agentctl.render import console_keys
 from agentctl.render.argument_text import file_ending, read_arguments, write_arguments
 from agentctl.render.output import Output
 from agentctl.render.tool_calls import ASK_USER
@@ -194,7 +195,7 @@ def _edited(editor: str, args: JsonObject) -> str | None:
         file.write(write_arguments(args) + "\n")
     path = Path(file.name)
     try:
-        subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(path)], check=True)
+        subprocess.run([*command_words(editor), str(path)], check=True)
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError, subprocess.CalledProcessError):
         return None
@@ -214,10 +215,13 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _forget_what_was_typed() -> None:
     """Keys that were hit while something else was on the screen are no answer."""
-    with suppress(ImportError, OSError):
-        import termios
+    with suppress(OSError):
+        if sys.platform == "win32":
+            console_keys.forget()
+        else:
+            import termios
 
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 async def _read_line(output: Output, prompt: str) -> str | None:
@@ -234,11 +238,11 @@ async def _read_line(output: Output, prompt: str) -> str | None:
 
 def _typed_line(is_left: Callable[[], bool]) -> str | None:
     """Leaves the terminal alone once nobody waits for the line."""
+    if sys.platform == "win32":
+        return console_keys.read_line(console_keys.Console(), is_left)
     import select
 
-    descriptor = sys.stdin.fileno()
-    # Windows can only select on sockets.
-    is_ready = os.name == "nt"
+    descriptor, is_ready = sys.stdin.fileno(), False
     while not is_ready:
         is_ready = bool(select.select([descriptor], [], [], _LOOK_S)[0])
         # What comes now is for the next question.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from agentctl.core.errors import AgentctlError
+from agentctl.render import console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,7 +122,12 @@ class Output:
         sys.stderr.flush()
 
     def _may_draw(self, stream: TextIO) -> bool:
-        return not self.plain and stream.isatty() and os.environ.get("TERM") != "dumb"
+        return (
+            not self.plain
+            and console.is_terminal(stream)
+            and os.environ.get("TERM") != "dumb"
+            and console.obeys_sequences(stream)
+        )
 
 
 def printable(text: str) -> str:
@@ -134,7 +140,7 @@ def printable(text: str) -> str:
 
 def is_terminal_in() -> bool:
     """Whether there is somebody to ask."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
 
 
 def human_size(size: int | None) -> str:

@@ -10,6 +10,7 @@ from textual.worker import Worker
 from agentctl.core.automation.watching import WatchRequest
 from agentctl.core.errors import AgentctlError, InputMissing
 from agentctl.core.knowledge.library import IngestReport, IngestRequest
+from agentctl.core.open_files import move_over
 from agentctl.render.ingest import count, summary
 from agentctl.render.output import printable
 from agentctl.tui.dialogs import TextDialog
@@ -114,7 +115,7 @@ class KnowledgeWork:
                     async for line in lines:
                         file.write(line.rstrip("\n") + "\n")
                         number += 1
-            partial.replace(path)
+            move_over(partial, path)
         except OSError as error:
             raise InputMissing(
                 f"{path} cannot be written: {error.strerror}", "name another file"

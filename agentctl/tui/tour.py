@@ -28,10 +28,10 @@ Three keys
 
 def is_first_start(state: Path) -> bool:
     """True once; a folder that cannot be written to has seen it all before."""
-    from agentctl.core.paths import make_private
+    from agentctl.core.paths import make_private, owner_only
 
     try:
-        (make_private(state) / "tour-seen").open("x").close()
+        open(make_private(state) / "tour-seen", "x", opener=owner_only).close()
     except OSError:
         return False
     return True

@@ -8,7 +8,6 @@ the cookie to other servers of this machine; and they need nothing from any othe
 
 import asyncio
 import hmac
-import os
 import secrets
 import signal
 import socket
@@ -22,7 +21,9 @@ from aiohttp import WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
+from agentctl.core.child_processes import APART
 from agentctl.core.errors import UsageProblem
+from agentctl.daemon.listening import claim
 
 HOST = "127.0.0.1"
 # Seconds a dashboard has to end by itself.
@@ -104,6 +105,7 @@ class DashboardProcess(AppService):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._build_environment(width, height),
+            creationflags=APART,
         )
         self._process, self._stdin = process, process.stdin
         return process

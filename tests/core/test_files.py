@@ -1,9 +1,12 @@
 """Reading what the user points at: bytes as text, folders as lists of files."""
 
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -12,13 +15,18 @@ from hypothesis import strategies as st
 from agentctl.core.errors import InputMissing, InputTooLarge, InputUnreadable
 from agentctl.core.files import (
     decode_text,
+    from_code_page,
     image_type,
+    is_set_apart,
     path_on_disk,
     read_bytes,
     storable_path,
     walk,
     well_formed,
 )
+from agentctl.core.windows_paths import on_disk
+
+REPARSED = stat.FILE_ATTRIBUTE_REPARSE_POINT
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="file names and links as on POSIX")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names must be UTF-8")
@@ -258,5 +266,75 @@ def test_a_folder_without_rights_is_named(tree: Callable[..., Path]) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputMissing, match="nowhere: No such file"):
+    with pytest.raises(InputMissing, match="nowhere: "):
         found(tmp_path / "nowhere")
+
+
+# What only Windows has
+
+
+@pytest.mark.parametrize(
+    ("status", "is_apart"),
+    [
+        ({"st_file_attributes": stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_ARCHIVE}, True),
+        ({"st_file_attributes": REPARSED, "st_reparse_tag": 0xA0000003}, True),
+        # A file of OneDrive's that is not on the disk yet.
+        ({"st_file_attributes": REPARSED, "st_reparse_tag": 0x9000601A}, False),
+        ({"st_file_attributes": stat.FILE_ATTRIBUTE_ARCHIVE}, False),
+        ({}, False),
+    ],
+)
+def test_hidden_files_and_junctions_of_windows_are_set_apart(
+    status: dict[str, int], is_apart: bool
+) -> None:
+    told = cast("os.stat_result", SimpleNamespace(st_mode=stat.S_IFREG, **status))
+
+    assert is_set_apart(told) is is_apart
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a path may be long")
+def test_files_deep_below_are_found_and_read_on_windows(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(20):
+        folder /= "a folder of notes"
+        on_disk(folder).mkdir()
+    on_disk(folder / "note.md").write_text("deep", encoding="utf-8")
+
+    (found,) = walk(tmp_path)
+
+    assert found == folder / "note.md"
+    assert len(str(found)) > 260
+    assert read_bytes(found, 100) == b"deep"
+
+
+@pytest.mark.parametrize(
+    ("piped", "read"),
+    [
+        ("größe, déjà".encode("cp850"), "größe, déjà"),
+        ("größe".encode(), "größe"),
+        (b"plain\r\n", "plain\r\n"),
+        ("größe".encode("utf-16"), "größe"),
+        ("größe".encode("utf-8-sig"), "größe"),
+    ],
+)
+def test_what_a_console_pipes_in_is_read_in_its_code_page(piped: bytes, read: str) -> None:
+    text, is_damaged = decode_text(from_code_page(piped, "cp850"), "stdin")
+
+    assert (text, is_damaged) == (read, False)
+
+
+@pytest.mark.parametrize(
+    "piped", [b"\x89PNG\r\n\x1a\n\xff", b"%PDF-1.7\n\x00\xff", b"\xff\xd8\xff\xe0\x00"]
+)
+def test_what_is_no_text_stays_as_it_is(piped: bytes) -> None:
+    assert from_code_page(piped, "cp850") == piped
+
+
+def test_a_code_page_that_is_not_known_changes_nothing() -> None:
+    assert from_code_page(b"gr\x94sse", "cp99999") == b"gr\x94sse"
+    assert from_code_page(b"gr\x94sse", None) == b"gr\x94sse"
+
+
+@given(st.binary())
+def test_whatever_is_piped_in_without_a_code_page_stays_as_it_is(data: bytes) -> None:
+    assert from_code_page(data, None) == data

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agentctl.core.config import Log
 from agentctl.core.logs import LogFile, set_up_logging
 from agentctl.core.paths import Paths, find_paths
+from tests.support.rights import has_mode
 
 INFO = Log("info", 1_000_000)
 DEBUG = Log("debug", 1_000_000)
@@ -226,8 +227,8 @@ def test_nothing_is_opened_before_the_first_record(paths: Paths) -> None:
 
 def test_only_the_owner_may_read_it(paths: Paths) -> None:
     logger_with(paths).info("x")
-    assert paths.log.stat().st_mode & 0o777 == 0o600
-    assert paths.state.stat().st_mode & 0o777 == 0o700
+    assert has_mode(paths.log, 0o600)
+    assert has_mode(paths.state, 0o700)
 
 
 def test_setting_up_twice_writes_each_record_once(paths: Paths) -> None:
@@ -250,7 +251,7 @@ def test_a_full_file_is_rotated_and_three_are_kept(paths: Paths) -> None:
     files = [paths.log, *(Path(f"{paths.log}.{n}") for n in (1, 2, 3))]
     assert sorted(paths.state.iterdir()) == files
     assert all(each.stat().st_size <= 1_000 for each in files)
-    assert all(each.stat().st_mode & 0o777 == 0o600 for each in files)
+    assert all(has_mode(each, 0o600) for each in files)
     kept = [line["message"] for each in reversed(files) for line in lines(each)]
     assert kept == [f"number {number:02}" for number in range(60 - len(kept), 60)]
 

@@ -580,7 +580,7 @@ def test_paths_inside_of_the_old_home_lead_into_the_new_one(tmp_path: Path) -> N
 
 def test_what_the_new_machine_has_not_is_told_and_stays(tmp_path: Path) -> None:
     old, new = make_home(tmp_path / "old", "one"), empty_home(tmp_path / "new")
-    write(old.settings, f'model = "{old.models}/mine.gguf"\n')
+    write(old.settings, f"model = '{old.models / 'mine.gguf'}'\n")
     with closing(open_database(old.database)) as connection:
         connection.execute(
             "INSERT INTO watched_folders (path, collection, include, exclude, added)"
@@ -590,9 +590,9 @@ def test_what_the_new_machine_has_not_is_told_and_stays(tmp_path: Path) -> None:
 
     missing = restored(backed_up(old, tmp_path / "backup.zip"), new)
 
-    assert [line.partition(":")[0] for line in missing] == [
+    assert [line.partition(": ")[0] for line in missing] == [
         "watched folder /nowhere/notes",
-        f"model = {new.models}/mine.gguf",
+        f"model = {new.models / 'mine.gguf'}",
         "task tidy works in /nowhere/work",
     ]
     with closing(sqlite3.connect(new.database)) as connection:

@@ -4,13 +4,20 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import closing
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.migrations import MIGRATIONS
-from agentctl.core.storage import open_database, schema_version, transaction, translated_errors
+from agentctl.core.storage import (
+    open_database,
+    read_only,
+    schema_version,
+    transaction,
+    translated_errors,
+)
 
 
 def test_a_new_database_is_private_and_current(tmp_path: Path) -> None:
@@ -96,3 +103,25 @@ def test_processes_that_open_a_new_database_at_once_migrate_it_once(tmp_path: Pa
     processes = [subprocess.Popen(command) for _ in range(6)]
 
     assert [process.wait() for process in processes] == [0] * 6
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        (PurePosixPath("/home/me/a b?.db"), "file:///home/me/a%20b%3F.db?mode=ro"),
+        (PureWindowsPath("C:\\me\\a.db"), "file:///C:/me/a.db?mode=ro"),
+        (PureWindowsPath("\\\\nas\\me\\a.db"), "file:////nas/me/a.db?mode=ro"),
+    ],
+)
+def test_a_database_that_is_only_read_has_a_uri_that_sqlite_takes(path: PurePath, uri: str) -> None:
+    assert read_only(path) == uri
+
+
+def test_a_database_that_is_only_read_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a database, 100% #1.db"
+    open_database(path).close()
+
+    with closing(sqlite3.connect(read_only(path), uri=True)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (schema_version(),)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("PRAGMA user_version = 1")

@@ -5,12 +5,17 @@ import socket
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agentctl.core.errors import BackendBusy, UsageProblem
-from agentctl.daemon.listening import Listening, Place, listen
+from agentctl.daemon.listening import Listening, Place, _names, listen
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what others can reach is what is tested
+
+with_unix_sockets = pytest.mark.skipif(
+    not hasattr(socket, "AF_UNIX"), reason="Python has none on Windows"
+)
 
 
 def closed(listening: Listening) -> Listening:
@@ -67,6 +72,7 @@ def test_every_interface_is_answered_by_its_names_and_nothing_else(tmp_path: Pat
     assert all(name.endswith(f":{port}") or name == "agentctl" for name in listening.hosts)
 
 
+@with_unix_sockets
 def test_the_socket_is_only_its_owners_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
@@ -79,6 +85,7 @@ def test_the_socket_is_only_its_owners_whatever_the_umask(tmp_path: Path) -> Non
     assert not (tmp_path / "daemon.sock").exists()
 
 
+@with_unix_sockets
 def test_a_socket_that_a_kill_left_behind_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "daemon.sock"
     with socket.socket(socket.AF_UNIX) as left_behind:
@@ -99,3 +106,26 @@ def test_a_path_too_long_for_a_socket_is_done_without(tmp_path: Path) -> None:
     listening = closed(listen(Place(socket=tmp_path / ("x" * 120))))
 
     assert (listening.path, len(listening.sockets)) == ("", 1)
+
+
+def test_nobody_else_can_listen_at_our_port_even_by_sharing_it() -> None:
+    listening = listen(Place())
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match=r"."):
+            other.bind(listening.sockets[0].getsockname())
+    listening.close()
+
+
+def test_a_machine_that_does_not_tell_its_addresses_is_reached_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("GetAdaptersAddresses() syscall failed.")
+
+    monkeypatch.setattr(psutil, "net_if_addrs", fails)
+
+    names = _names(EVERYWHERE, 80)
+
+    assert f"{socket.gethostname().lower()}:80" in names
+    assert "localhost:80" in names

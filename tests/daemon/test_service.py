@@ -2,6 +2,7 @@
 
 import os
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from agentctl.core.errors import BackendFailed, UsageProblem
 from agentctl.core.paths import find_paths
+from agentctl.daemon.process import lasting_command, own_command
 from agentctl.daemon.service import (
     Program,
     Service,
@@ -203,11 +205,25 @@ def test_a_program_that_will_soon_be_gone_is_refused(python: str) -> None:
     assert "uv tool install" in caught.value.hint
 
 
-def test_an_unpacked_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "_MEIPASS", "/run/unpacked", raising=False)
+def test_a_program_that_a_launcher_has_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/elsewhere")
+    (tmp_path / ".unpacked").touch()
 
-    with pytest.raises(UsageProblem, match="/run/unpacked"):
-        check_stays([Path("/run/unpacked")], {})
+    with pytest.raises(UsageProblem, match=re.escape(str(tmp_path))):
+        check_stays([tmp_path], {})
+
+
+def test_the_service_of_a_single_file_starts_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"_AGENTCTL_LAUNCHER": "/home/me/bin/agentctl", "AGENTCTL_HOME": "/home/me/agentctl"}
+    assert lasting_command(environ) == own_command(), "one that was installed is no single file"
+
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    program = describe_program(lasting_command(environ), environ, Path("/home/me"), secret="KEY")
+
+    assert program.command == ("/home/me/bin/agentctl", "daemon", "run", "--plain")
+    assert set(program.variables) == {"AGENTCTL_HOME"}
 
 
 @pytest.mark.parametrize(

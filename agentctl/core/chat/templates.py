@@ -5,15 +5,18 @@ A template is a TOML file; `$input` stands for the prompt, `$name` for a paramet
 """
 
 import json
-import tomllib
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template as Placeholders
 
+from agentctl.core.config_syntax import read_tables, toml_line
 from agentctl.core.errors import ConfigError, NotFound, UsageProblem
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import Json, JsonObject
-from agentctl.core.paths import Paths, make_private, shipped
+from agentctl.core.open_files import move_over
+from agentctl.core.paths import Paths, make_private, owner_only, shipped
+from agentctl.core.windows_paths import is_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +96,15 @@ class TemplateStore:
             Placeholders(text).is_valid() for text in (template.prompt, template.system or "")
         ):
             raise UsageProblem("the template has a stray $", "write $$ for $")
+        if is_device(name):
+            raise UsageProblem(f"no file can be called {name} on Windows", "--save my-template")
         path = self._own / f"{_checked(name)}.toml"
         temporary = path.with_suffix(".tmp")
         try:
             make_private(self._own)
-            temporary.write_text(well_formed(tomlkit.dumps(values)), encoding="utf-8")
-            temporary.replace(path)
+            with open(temporary, "w", encoding="utf-8", opener=owner_only) as file:
+                file.write(well_formed(tomlkit.dumps(values)))
+            move_over(temporary, path)
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written: {error.strerror}", f"make {self._own} writable"
@@ -109,19 +115,24 @@ class TemplateStore:
 def _read(path: Path) -> Template:
     import msgspec
 
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values.get("schema"), str):
-            values["schema"] = json.loads(values["schema"])
-        template = msgspec.convert(values, Template)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", f"make {path} readable") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}", f"mend {path}") from None
+    values = read_tables(path)
     unknown = values.keys() - Template.__dataclass_fields__.keys()
     if unknown:
-        raise ConfigError(f"{path}: unknown key {min(unknown)}", f"mend {path}")
-    return template
+        raise _wrong(path, min(unknown), f"unknown key {min(unknown)!r}")
+    try:
+        if isinstance(values.get("schema"), str):
+            values["schema"] = json.loads(values["schema"])
+        return msgspec.convert(values, Template)
+    except msgspec.ValidationError as error:
+        key = re.search(r"\$\.(\w+)", str(error))
+        raise _wrong(path, key[1] if key else "", str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, "schema", f"its schema is no JSON: {error}") from None
+
+
+def _wrong(path: Path, key: str, message: str) -> ConfigError:
+    line = toml_line(path, key)
+    return ConfigError(f"{path}:{line}: {message}", f"correct line {line} of {path}")
 
 
 def _checked(name: str) -> str:

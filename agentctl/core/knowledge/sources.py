@@ -12,6 +12,7 @@ from agentctl.core.files import path_on_disk, read_bytes, storable_path, walk, w
 from agentctl.core.knowledge.library import IngestRequest
 from agentctl.core.knowledge.loaders.registry import page_name
 from agentctl.core.web_page import URL_SCHEMES, fetch_page, url_path
+from agentctl.core.windows_paths import on_disk
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -93,7 +94,7 @@ def is_gone(path: str) -> bool:
     if not Path(path).is_absolute() or "\ufffd" in path:
         return False
     try:
-        os.lstat(path_on_disk(path))
+        on_disk(Path(path_on_disk(path))).lstat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
@@ -128,7 +129,7 @@ def _below(
         yield Candidate(well_formed(source))
         return
     path = Path(source)
-    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+    if not os.path.isdir(on_disk(path)):  # noqa: PTH112 - Path.is_dir raises where it may not look
         problem = _why_missing(path)
         if problem is None:
             yield Candidate(storable_path(source), path)
@@ -154,7 +155,7 @@ def _below(
 
 def _why_missing(path: Path) -> InputMissing | None:
     try:
-        path.lstat()
+        on_disk(path).lstat()
     except (FileNotFoundError, NotADirectoryError):
         there = next(each for each in path.parents if os.path.isdir(each))  # noqa: PTH112 - see above
         return InputMissing(f"{path}: no such file or folder", f"ls {shlex.quote(str(there))}")
@@ -167,7 +168,7 @@ def _why_missing(path: Path) -> InputMissing | None:
 def _read_file(file: Path, limit: int) -> Content:
     for _ in range(_ATTEMPTS):
         before = _state(file)
-        if not file.is_file():
+        if not on_disk(file).is_file():
             raise InputUnreadable(f"{file} is no regular file", "name a file or a folder")
         data = read_bytes(file, limit, "knowledge.file_bytes")
         if _state(file) == before == (len(data), before[1]):
@@ -178,7 +179,7 @@ def _read_file(file: Path, limit: int) -> Content:
 def _state(file: Path) -> tuple[int, int]:
     """Its size in bytes, and when it was changed last."""
     try:
-        status = file.stat()
+        status = on_disk(file).stat()
     except OSError as error:
         raise InputMissing(f"{file}: {error.strerror}", "check the path and its rights") from None
     return status.st_size, status.st_mtime_ns

@@ -2,19 +2,23 @@
 
 The first line names the format and the embedding model. Vectors are base64 of little-endian
 float16, under the hexadecimal key of the text they stand for; they are taken over where the same
-model would make them, else the text is embedded.
+model would make them, else the text is embedded. A file may come
+from a stranger: a line is what an export would hold, or it is refused.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count as numbers
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from agentctl.core.errors import InputMissing, InputUnreadable
-from agentctl.core.knowledge.encoding import decode_document, encode_profile, encode_sections
-from agentctl.core.knowledge.ingestion import Stopped
+from agentctl.core.errors import InputHostile, InputMissing, InputUnreadable, UsageProblem
+from agentctl.core.knowledge.documents import Document, Section, SectionKind
+from agentctl.core.knowledge.encoding import decode_vectors, encode_profile, encode_sections
+from agentctl.core.knowledge.ingestion import Stopped, check_collection
 from agentctl.core.knowledge.library import IngestReport, IngestStatus, IngestStep
 from agentctl.core.knowledge.preparation import embed, prepare
 from agentctl.core.knowledge.profile import ProfiledEmbedder
@@ -23,6 +27,12 @@ from agentctl.core.knowledge.store import DocumentStore
 
 FORMAT = "agentctl-documents"
 VERSION = 1
+# Bytes of a document, its vectors and what is told of it.
+LONGEST_LINE = 500_000_000
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+_LARGEST = 2**63 - 1
+_SectionRow: TypeAlias = tuple[int, tuple[str, ...], int | None, SectionKind]
 
 T = TypeVar("T")
 
@@ -107,12 +117,11 @@ def import_lines(
 
     for done, line in enumerate(lines, 1):
         embedded(0)
-        new, brought = _document(path, line)
+        new, brought = _document(path, line, profile.embedder.dimensions if is_same else None)
         status, chunks = _status(store, new), 0
         if status != "unchanged":
             prepared = prepare(new.document, new.context, embedding.embedder)
-            known = brought if is_same else {}
-            vectors = embed([prepared], profile, store, embedding.embedder, embedded, known)
+            vectors = embed([prepared], profile, store, embedding.embedder, embedded, brought)
             store.put(profile, [(new, prepared)], vectors)
             chunks = len(prepared.chunks)
         count.update({status: 1, "chunks": chunks})
@@ -135,13 +144,29 @@ def _status(store: DocumentStore, new: NewDocument) -> IngestStatus:
     return "unchanged" if old.hash == new.hash else "updated"
 
 
-def _document(path: str, line: tuple[int, bytes]) -> tuple[NewDocument, dict[bytes, bytes]]:
+def _document(
+    path: str, line: tuple[int, bytes], dimensions: int | None
+) -> tuple[NewDocument, dict[bytes, bytes]]:
+    """With its vectors by their keys: none when there are no `dimensions` that they should have.
+
+    Raises InputUnreadable when anything is not as an export would have it.
+    """
     row = _decode(path, line, _Exported)
+    sections = (line[0], row.sections.encode())
+    has_lines, rows = _decode(path, sections, tuple[bool, tuple[_SectionRow, ...]])
     try:
-        document = decode_document(row.text, row.title, row.media_type, row.sections.encode())
-        vectors = {bytes.fromhex(key): vector for key, vector in row.vectors.items()}
-    except (ValueError, TypeError) as error:
+        _check_facts(row)
+        _check_sections(row, rows)
+        vectors = {} if dimensions is None else _read_vectors(row, dimensions)
+    except ValueError as error:
         raise _damaged(path, line[0], error) from None
+    document = Document(
+        text=row.text,
+        title=row.title,
+        media_type=row.media_type,
+        sections=tuple(Section(*each) for each in rows),
+        has_lines=has_lines,
+    )
     new = NewDocument(
         collection=row.collection,
         path=row.path,
@@ -157,6 +182,41 @@ def _document(path: str, line: tuple[int, bytes]) -> tuple[NewDocument, dict[byt
     return new, vectors
 
 
+def _check_facts(row: _Exported) -> None:
+    """Raises ValueError."""
+    if not row.path:
+        raise ValueError("it has no path")
+    try:
+        check_collection(row.collection)
+    except UsageProblem as error:
+        raise ValueError(error.message) from None
+    if not 0 <= row.size <= _LARGEST:
+        raise ValueError("its size is none")
+    if not all(map(_MOMENT.fullmatch, (row.modified, row.ingested))):
+        raise ValueError("its times are none")
+
+
+def _check_sections(row: _Exported, rows: tuple[_SectionRow, ...]) -> None:
+    """Raises ValueError."""
+    starts = [start for start, *_ in rows]
+    if starts != sorted({*starts}) or (starts and (starts[0] != 0 or starts[-1] > len(row.text))):
+        raise ValueError("its sections are not in order")
+    if any(page is not None and not 0 < page <= _LARGEST for _, _, page, _ in rows):
+        raise ValueError("a page of it is none")
+
+
+def _read_vectors(row: _Exported, dimensions: int) -> dict[bytes, bytes]:
+    """Raises ValueError."""
+    import numpy as np
+
+    vectors = {bytes.fromhex(key): vector for key, vector in row.vectors.items()}
+    if any(len(vector) != 2 * dimensions for vector in vectors.values()):
+        raise ValueError("a vector of it has another length")
+    if not np.isfinite(decode_vectors(list(vectors.values()), dimensions)).all():
+        raise ValueError("a vector of it is none")
+    return vectors
+
+
 def _spec(profile: StoreProfile | None) -> str | None:
     return encode_profile(profile.embedder, profile.chunker) if profile is not None else None
 
@@ -165,7 +225,14 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     """The lines that are not empty, with their numbers from 1."""
     try:
         with Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number in numbers(1):
+                line = file.readline(LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > LONGEST_LINE:
+                    raise InputHostile(
+                        f"{path}:{number}: the line is far too long", "do not trust it"
+                    )
                 if line.strip():
                     yield number, line
     except OSError as error:

@@ -19,6 +19,7 @@ from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.file_lock import locked
 from agentctl.core.knowledge.lookup import ChunkLookup
 from agentctl.core.knowledge.rows import StoreProfile
+from agentctl.core.open_files import move_over
 from agentctl.core.paths import make_private
 from agentctl.core.storage import transaction, translated_errors
 
@@ -277,4 +278,4 @@ def _write(index: Any, file: Path) -> None:
 
     temporary = file.with_suffix(".faiss.new")
     faiss.write_index(index, str(temporary))
-    temporary.replace(file)
+    move_over(temporary, file)

@@ -22,6 +22,7 @@ from agentctl.core.chat.conversations import Session
 from agentctl.core.errors import InputMissing
 from agentctl.core.moments import utc_now
 from agentctl.core.paths import expand
+from agentctl.core.windows_paths import file_name
 from agentctl.core.workspace import Workspace
 from agentctl.render.charts import ago
 from agentctl.render.output import printable
@@ -183,7 +184,7 @@ class SessionList(Widget):
                 self._do(lambda workspace: self._export(workspace, session, path))
 
         question = "Export to which file (.md, or .json)?"
-        self.app.push_screen(Ask(question, f"{session.name or session.id}.md"), answered)
+        self.app.push_screen(Ask(question, f"{file_name(session.name or session.id)}.md"), answered)
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:

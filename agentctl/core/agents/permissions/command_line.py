@@ -120,14 +120,19 @@ def begins(command: Command, words: tuple[str, ...]) -> bool:
     )
 
 
-def possible_words(text: str) -> frozenset[str]:
+def possible_words(text: str, *, is_posix: bool = True) -> frozenset[str]:
     """All that could be a word of the text, whatever its signs mean; programs without folders, too.
 
-    In lower case, since some systems run `RM` as `rm`.
+    In lower case, since some systems run `RM` as `rm`. Elsewhere than in POSIX's shells `r^m/q` is
+    `rm` with an option, and `rm.exe` is `rm`.
     """
     text = text.replace("\\\n", "").casefold()
     bare = re.sub(r"['\"\\]", "", text)
-    words = {word for each in (text, bare) for word in _BETWEEN_WORDS.split(each) if word}
+    forms = [text, bare] if is_posix else [text, bare, text.replace("^", ""), bare.replace("^", "")]
+    words = {word for each in forms for word in _BETWEEN_WORDS.split(each) if word}
+    if not is_posix:
+        words |= {part for word in words for part in re.split("[/%]", word) if part}
+        words |= {re.sub(r"\.(exe|com|bat|cmd)$", "", word) for word in words}
     return frozenset(words | {word.rpartition("/")[2] for word in words})
 
 

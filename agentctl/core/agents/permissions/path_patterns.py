@@ -39,7 +39,8 @@ def covered(pattern: str, paths: Collection[Path], place: Workplace) -> set[Path
     start, globs = _split(pattern, place)
     # What the user names may be a link. A link in the work folder may be the model's.
     starts = {start, _resolved(start)} if is_absolute(pattern) else {start}
-    return {path for path in paths if any(_below(path.parts, each.parts, globs) for each in starts)}
+    places, globs = {_cased(each.parts) for each in starts}, _cased(globs)
+    return {path for path in paths if any(_below(_cased(path.parts), s, globs) for s in places)}
 
 
 def catches(pattern: str, paths: Collection[Path], place: Workplace) -> bool:
@@ -101,6 +102,8 @@ def _expanded(name: str, place: Workplace) -> Iterator[Path]:
 
 def _split(pattern: str, place: Workplace) -> tuple[Path, tuple[str, ...]]:
     """Where a pattern begins, and the parts from its first wildcard on."""
+    if os.sep == "\\" and is_absolute(pattern):
+        pattern = pattern.replace("\\", "/")
     parts = pattern.rstrip("/").split("/")
     fixed = next((n for n, part in enumerate(parts) if _is_glob(part)), len(parts))
     start = "/".join(parts[:fixed])
@@ -117,6 +120,11 @@ def _resolved(path: Path) -> Path:
 
 def _is_glob(text: str) -> bool:
     return any(sign in text for sign in "*?[")
+
+
+def _cased(parts: Sequence[str]) -> tuple[str, ...]:
+    """As the system compares names: on Windows case is none of them."""
+    return tuple(map(os.path.normcase, parts))
 
 
 def _folded(parts: Sequence[str]) -> tuple[str, ...]:

@@ -174,9 +174,9 @@ def _pieces(agent: str, tool: Tool, touches: Touches, place: Workplace) -> Itera
     if touches.command is None:
         yield whole
         return
-    commands = shell.parse(touches.command)
+    commands = shell.parse(touches.command) if touches.is_posix else None
     if commands is None:
-        words = shell.possible_words(touches.command)
+        words = shell.possible_words(touches.command, is_posix=touches.is_posix)
         named = frozenset(patterns.paths_named(words, place, has_glob=False))
         yield replace(whole, words=words, named=named)
         return

@@ -17,6 +17,7 @@ from agentctl.core.config_syntax import is_file, read_toml, toml_line, typed_val
 from agentctl.core.errors import ConfigError
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import Json, JsonObject
+from agentctl.core.open_files import move_over
 from agentctl.core.paths import make_private, shipped
 
 FILE_NAME = "permissions.toml"
@@ -212,7 +213,7 @@ def _write(path: Path, text: str, expected: list[dict[str, Any]]) -> None:
             raise ConfigError(
                 f"{path} is laid out in a way that cannot be added to", f"mend {path}"
             )
-        temporary.replace(path)
+        move_over(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -32,6 +32,7 @@ from agentctl.core.agents.sandbox.python_session import CodeResult, PythonSessio
 from agentctl.core.agents.tools.base import Workplace
 from agentctl.core.backends.base import ToolSpec
 from agentctl.core.backends.threads import run_in_thread
+from agentctl.core.child_processes import APART
 from agentctl.core.errors import SandboxMissing, ToolFailed
 
 __all__ = [
@@ -93,7 +94,7 @@ class Sandbox:
 
     async def run(
         self,
-        command: Sequence[str],
+        command: Sequence[str] | str,
         place: Workplace,
         *,
         may_write: bool,
@@ -101,6 +102,8 @@ class Sandbox:
         limits: SandboxLimits | None = None,
     ) -> Finished:
         """Runs a command in the work folder, which it `may_write` to. Cancelling ends it at once.
+
+        A command in one text is for Windows alone, where each program takes it apart by itself.
 
         Raises:
             SandboxMissing: there is no sandbox, and no consent.
@@ -111,7 +114,7 @@ class Sandbox:
         await self._require()
         folders = _writable(place, may_write)
         before = await run_in_thread(partial(look_at, folders))
-        program = [*self._launcher(limits), *command]
+        program = command if isinstance(command, str) else [*self._launcher(limits), *command]
         confined = self._start(program, place, limits, may_write, subprocess.STDOUT)
         into, out_of = confined.pipes
         output = Output(out_of, limits.output_bytes, confined.kill)
@@ -199,7 +202,7 @@ class Sandbox:
 
     def _start(
         self,
-        program: Sequence[str],
+        program: Sequence[str] | str,
         place: Workplace,
         limits: SandboxLimits,
         may_write: bool,
@@ -208,8 +211,9 @@ class Sandbox:
         """To be called in a thread that lasts: when it ends, the kernel ends the sandbox."""
         if self._bubblewrap is None:
             return Confined(_popen(program, stderr, cwd=place.folder, env=self._variables(place)))
+        words = [program] if isinstance(program, str) else program
         shut_in = self._bubblewrap.shut_in(
-            program, self._interpreter, place, limits, may_write=may_write
+            words, self._interpreter, place, limits, may_write=may_write
         )
         try:
             # The first process inside has this environment, and shows it to the others.
@@ -235,7 +239,7 @@ def _parameters(tool: ToolSpec) -> tuple[str, ...]:
 
 
 def _popen(
-    program: Sequence[str],
+    program: Sequence[str] | str,
     stderr: int,
     *,
     env: Mapping[str, str],
@@ -243,9 +247,6 @@ def _popen(
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """In a session and group of its own, without a terminal."""
-    flags = 0
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     try:
         return subprocess.Popen(
             program,
@@ -256,7 +257,7 @@ def _popen(
             env=env,
             pass_fds=pass_fds,
             start_new_session=True,
-            creationflags=flags,
+            creationflags=APART,
         )
     except (OSError, ValueError) as error:
         raise ToolFailed(f"this cannot be started: {error}") from None

@@ -4,6 +4,7 @@ A tool decides nothing about itself: it says what a call would touch (`Touches`)
 (`preview`), the gate decides, and only the gate calls `run`.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -12,6 +13,7 @@ from agentctl.core.agents.base import CallTool
 from agentctl.core.backends.base import ToolSpec
 from agentctl.core.errors import ToolFailed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.windows_paths import why_ambiguous
 
 Risk: TypeAlias = Literal["harmless", "read", "write", "execute", "network"]
 
@@ -40,7 +42,10 @@ class Workplace:
         if not name or "\0" in name:
             raise ToolFailed(f"{name!r} is no path")
         try:
-            return (self.folder / Path(name).expanduser()).resolve()
+            path = Path(name).expanduser()
+            if sys.platform == "win32" and (reason := why_ambiguous(str(path), self.folder)):
+                raise ToolFailed(f"{name!r} is no path here: {reason}")
+            return (self.folder / path).resolve()
         except (OSError, RuntimeError, ValueError) as error:
             raise ToolFailed(f"{name!r} is no path: {error}") from None
 
@@ -55,11 +60,15 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touches:
-    """What a call would touch, for the gate to judge: resolved paths, a shell command, a host."""
+    """What a call would touch, for the gate to judge: resolved paths, a shell command, a host.
+
+    `is_posix` says whether the shell that reads the command is one that POSIX describes.
+    """
 
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
     command: str | None = None
+    is_posix: bool = True
     host: str | None = None
 
 

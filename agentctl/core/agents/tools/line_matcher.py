@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import BinaryIO, Protocol, TypeAlias, cast
 
 import agentctl
+from agentctl.core.child_processes import APART
 from agentctl.core.errors import ToolFailed
 from agentctl.core.knowledge.loaders.frames import read_frame, write_frame
 
@@ -154,8 +155,8 @@ def _start(seconds: float) -> subprocess.Popen[bytes]:
         # `-m` looks in the current folder first: let that not be the user's.
         cwd=Path(agentctl.__file__).parents[1],
         # Ctrl+C is for the parent, which ends it.
-        start_new_session=sys.platform != "win32",
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        start_new_session=True,
+        creationflags=APART,
     )
 
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentctl.core.child_processes import APART
+
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
@@ -25,11 +27,6 @@ async def spawn(
 
     Of its output about twice `line_bytes` are held at most.
     """
-    flags = 0
-    if sys.platform == "win32":
-        import subprocess
-
-        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
         *command,
@@ -40,7 +37,7 @@ async def spawn(
         cwd=folder,
         limit=line_bytes,
         start_new_session=True,
-        creationflags=flags,
+        creationflags=APART,
     )
 
 

@@ -15,6 +15,7 @@ from agentctl.core.config_syntax import is_file, read_toml, toml_line, typed_val
 from agentctl.core.errors import ConfigError, ToolFailed
 from agentctl.core.jsontypes import Json
 from agentctl.core.paths import Paths
+from agentctl.core.windows_paths import is_device
 
 # A server cannot be harmless: nobody here knows what it does.
 ServerRisk: TypeAlias = Literal["read", "write", "execute", "network"]
@@ -87,7 +88,7 @@ def read_mcp_servers(paths: Paths) -> tuple[McpServer, ...]:
             raise _wrong(path, key, f"unknown key {key} (did you mean servers.NAME?)")
         if not name and value == {}:
             continue
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or is_device(name):
             text = f"{key}: a server is a table [servers.NAME], up to 32 letters, digits, - and _"
             raise _wrong(path, key, text)
         if not rest and value != {}:

@@ -7,7 +7,6 @@ refused.
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from agentctl.core.agents.tools.mcp_process import end_process, spawn
 from agentctl.core.agents.tools.mcp_schema import Taken
 from agentctl.core.agents.tools.mcp_servers import McpServer
 from agentctl.core.backends.threads import run_in_thread
+from agentctl.core.child_processes import find_program
 from agentctl.core.errors import ToolFailed
 from agentctl.core.paths import expand, make_private
 
@@ -109,7 +109,7 @@ class StdioLink(_Link):
         folder = self._server.folder
         path = expand(name)
         found = str(folder / path) if path.name != name else name
-        program = shutil.which(found, path=self._env.get("PATH"))
+        program = find_program(found, self._env)
         if program is None:
             raise ToolFailed(f"there is no program {name}")
         try:

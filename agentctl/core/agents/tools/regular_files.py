@@ -17,6 +17,7 @@ from agentctl.core.agents.tools.base import Workplace
 from agentctl.core.errors import AgentctlError, ToolFailed
 from agentctl.core.files import path_on_disk, read_up_to, storable_path, well_formed
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.open_files import move_over
 
 _BINARY = getattr(os, "O_BINARY", 0)
 # What was no link and no pipe when it was looked at must not have become one since.
@@ -97,7 +98,7 @@ def replace_file(path: Path, name: str, data: bytes) -> None:
             if old is not None:
                 _give_to_owner(temporary, old)
                 temporary.chmod(mode)
-            temporary.replace(path)
+            move_over(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 

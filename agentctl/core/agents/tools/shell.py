@@ -15,6 +15,7 @@ from agentctl.core.agents.tools.base import (
     object_schema,
 )
 from agentctl.core.backends.base import ToolSpec
+from agentctl.core.child_processes import system_program
 from agentctl.core.errors import SandboxMissing, ToolFailed
 from agentctl.core.jsontypes import JsonObject
 
@@ -55,7 +56,7 @@ class RunShell:
         self._limits = limits or SandboxLimits()
 
     def touches(self, args: JsonObject, place: Workplace) -> Touches:
-        return Touches(command=_command(args))
+        return Touches(command=_command(args), is_posix=sys.platform != "win32")
 
     def preview(self, args: JsonObject, place: Workplace) -> str:
         return _command(args)
@@ -80,10 +81,13 @@ def _command(args: JsonObject) -> str:
     command = text(args, "command")
     if not command.strip() or "\0" in command:
         raise ToolFailed("command is empty, or holds a character that no command may have")
+    if sys.platform == "win32" and "\n" in command.strip():
+        raise ToolFailed("command has several lines, of which cmd runs the first: join them by &&")
     return command
 
 
-def _shell(command: str) -> tuple[str, ...]:
+def _shell(command: str) -> tuple[str, ...] | str:
     if sys.platform == "win32":
-        return ("cmd", "/d", "/c", command)
+        # As it is: quotes in it would be written as programs in C read them, not as cmd does.
+        return f'"{system_program("cmd")}" /d /s /c "{command.strip()}"'
     return (str(_BASH) if _BASH.exists() else "/bin/sh", "-c", command)

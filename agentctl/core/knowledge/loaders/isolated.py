@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import agentctl
+from agentctl.core.child_processes import APART
 from agentctl.core.errors import InputHostile
 from agentctl.core.files import well_formed
 from agentctl.core.knowledge.documents import Document
@@ -159,14 +160,8 @@ def _start(memory_bytes: int) -> subprocess.Popen[bytes]:
         # `-m` looks in the current folder first: let that not be the user's.
         cwd=Path(agentctl.__file__).parents[1] if program else None,
         start_new_session=True,
-        creationflags=_creation_flags(),
+        creationflags=APART,
     )
-
-
-def _creation_flags() -> int:
-    if sys.platform == "win32":
-        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-    return 0
 
 
 def _memory_of(pid: int) -> int:

@@ -1,6 +1,7 @@
 """What agents may do: which rule decides, what it covers, what the shipped rules say."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,8 +23,11 @@ from agentctl.core.agents.permissions.policy import (
 from agentctl.core.agents.permissions.rules import Decision
 from agentctl.core.agents.tools.base import Risk, Tool, ToolOutput, Touches, Workplace
 from agentctl.core.backends.base import ToolSpec
+from agentctl.core.errors import ToolFailed
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.paths import Paths, find_paths, shipped
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="there another shell reads commands")
 
 
 @dataclass
@@ -81,9 +85,11 @@ class Bench:
         reads: Sequence[str] = (),
         writes: Sequence[str] = (),
         command: str | None = None,
+        is_posix: bool = True,
         host: str | None = None,
     ) -> Touches:
         return Touches(
+            is_posix=is_posix,
             reads=tuple(map(self.place.resolve, reads)),
             writes=tuple(map(self.place.resolve, writes)),
             command=command,
@@ -99,10 +105,13 @@ class Bench:
         reads: Sequence[str] = (),
         writes: Sequence[str] = (),
         command: str | None = None,
+        is_posix: bool = True,
         host: str | None = None,
     ) -> Verdict:
         policy = rules if isinstance(rules, Policy) else Policy(rules)
-        touches = self.touches(reads=reads, writes=writes, command=command, host=host)
+        touches = self.touches(
+            reads=reads, writes=writes, command=command, is_posix=is_posix, host=host
+        )
         return policy.decide(agent=agent, tool=tool(name), touches=touches, place=self.place)
 
     def shell(self, rules: Sequence[Rule], command: str) -> str:
@@ -176,7 +185,7 @@ def test_the_users_file_comes_first_then_the_agents_then_the_shipped(bench: Benc
 @pytest.mark.parametrize(
     ("pattern", "covered", "left"),
     [
-        ("notes.md", ["notes.md"], ["a/notes.md", "notes.md.bak", "NOTES.md"]),
+        ("notes.md", ["notes.md"], ["a/notes.md", "notes.md.bak"]),
         ("docs", ["docs"], ["docs/a.md"]),
         ("docs/*", ["docs/a.md"], ["docs", "docs/b/a.md"]),
         ("docs/**", ["docs", "docs/a.md", "docs/b/c/a.md"], ["docs2", "src/docs/a.md"]),
@@ -334,6 +343,7 @@ def test_words_reach_outside_when_a_rule_names_the_place(bench: Bench) -> None:
     assert bench.shell(rules, "cat ~/notes/a ~/b") == "ask"
 
 
+@on_posix
 def test_patterns_on_a_command_line_stand_for_the_files_there_are(bench: Bench) -> None:
     for name in ("a.txt", "key.pem"):
         (bench.place.folder / name).touch()
@@ -472,6 +482,7 @@ NOT_ALLOWED = [
 ]
 
 
+@on_posix
 @pytest.mark.parametrize("command", ALLOWED)
 def test_commands_that_only_read_are_allowed(bench: Bench, command: str) -> None:
     assert bench.shell(load_rules(bench.paths), command) == "allow"
@@ -522,7 +533,7 @@ def test_no_command_is_too_strange_to_be_judged(
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("read_file", {"reads": ["../a.txt"]}),
-    ("write_file", {"writes": ["docs/[a]*.md"]}),
+    ("write_file", {"writes": ["docs/[a]x.md"]}),
     ("edit_file", {"reads": ["a.md"], "writes": ["a.md"]}),
     ("edit_file", {"reads": ["docs/a.md"], "writes": ["docs/b.md"]}),
     ("run_shell", {"command": 'for f in *; do\n  echo "$f"\ndone > x'}),
@@ -563,3 +574,55 @@ def test_places_apart_are_not_allowed_together_for_always(bench: Bench) -> None:
     touches = bench.touches(reads=["../a"], writes=["b"])
     rules = [rule_for(tool("edit_file"), touches, bench.place)]
     assert bench.judge(rules, "edit_file", reads=["../a"], writes=["b"]).decision == "ask"
+
+
+# Commands that cmd reads
+
+
+@pytest.mark.parametrize(
+    "command", ["echo hello", "sort a.txt", "echo 'a & del b'", "echo %TEMP%", "sort a /o b"]
+)
+def test_no_rule_of_words_allows_what_another_shell_reads(bench: Bench, command: str) -> None:
+    verdict = bench.judge(load_rules(bench.paths), "run_shell", command=command, is_posix=False)
+
+    assert verdict.decision == "ask"
+
+
+def test_a_rule_of_the_whole_command_allows_it_in_any_shell(bench: Bench) -> None:
+    rules = [rule("allow", command="dir /b", exact=True)]
+
+    def decided(command: str) -> str:
+        return bench.judge(rules, "run_shell", command=command, is_posix=False).decision
+
+    assert (decided("dir /b"), decided("dir /b x")) == ("allow", "ask")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["del x", "DEL x", "d^el x", "del/q x", "echo a&del x", "C:\\tools\\del.exe x", "%A%del x"],
+)
+def test_a_denied_word_is_found_however_cmd_would_read_it(bench: Bench, command: str) -> None:
+    rules = [rule("deny", command="del"), rule("allow", tool="run_shell")]
+
+    verdict = bench.judge(rules, "run_shell", command=command, is_posix=False)
+
+    assert verdict.decision == "deny"
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="names differ by case elsewhere")
+def test_on_windows_a_name_in_other_letters_is_the_same(bench: Bench) -> None:
+    (bench.place.folder / "Docs").mkdir()
+    rules = [rule("allow", path="docs/**"), rule("allow", path=f"{bench.home}\\OTHER\\**")]
+
+    assert bench.judge(rules, "read_file", reads=["DOCS/A.md"]).decision == "allow"
+    assert bench.judge(rules, "read_file", reads=["../other/a"]).decision == "allow"
+    assert bench.judge(rules, "read_file", reads=["other/a"]).decision == "ask"
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="these are ordinary names elsewhere")
+@pytest.mark.parametrize(
+    "name", [".env::$DATA", ".env.", "NUL", "//server/share/x", "\\\\?\\C:\\x", "D:x"]
+)
+def test_on_windows_a_name_that_means_something_else_is_refused(bench: Bench, name: str) -> None:
+    with pytest.raises(ToolFailed, match="no path here"):
+        bench.place.resolve(name)
