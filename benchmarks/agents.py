@@ -1,4 +1,4 @@
-"""What the frameworks cost: `python -m benchmarks.agents`.
+"""What the frameworks cost.
 
 The model answers at once (a script), every turn and call is stored. A turn is one answer of the
 model with the call that it asks for. The first request is measured from the start of the process.
@@ -21,6 +21,8 @@ from agentctl.core.config import default_settings
 from agentctl.core.events import RunFinished, ToolFinished, UsageMeasured
 from agentctl.core.local_workspace import LocalWorkspace
 from agentctl.core.paths import find_paths
+from benchmarks.equipment import Equipment
+from benchmarks.rows import Row, at_most
 
 TURNS, RUNS, TASKS = 40, 5, 40
 BARS_MS = {"graph": 15, "code": 15, "tools": 15, "team": 8}
@@ -36,15 +38,26 @@ AGENTS = {
 }
 
 
-def rows() -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar."""
+def rows(_: Equipment) -> Iterator[Row]:
     for kind, bar in BARS_MS.items():
-        times = [_turn_ms(kind) for _ in range(RUNS + 1)][1:]
-        yield f"a turn of a {kind} agent", f"{statistics.median(times):.1f} ms", f"≤ {bar} ms"
-    starts = [_first_request_s() for _ in range(RUNS + 1)][1:]
-    figure = f"{statistics.median(starts):.2f} s"
-    yield "`agents run` to its first model request", figure, f"≤ {START_BAR_S} s"
-    yield f"{TASKS} tasks in one run, stored", f"{_stored_mb():.2f} MB", f"≤ {STORAGE_BAR_MB} MB"
+        turn_ms = statistics.median([_turn_ms(kind) for _ in range(RUNS + 1)][1:])
+        yield Row(
+            name=f"a turn of a {kind} agent",
+            figure=f"{turn_ms:.1f} ms",
+            bars=(at_most(bar, turn_ms, " ms"),),
+        )
+    start_s = statistics.median([_first_request_s() for _ in range(RUNS + 1)][1:])
+    yield Row(
+        name="`agents run` to its first model request",
+        figure=f"{start_s:.2f} s",
+        bars=(at_most(START_BAR_S, start_s, " s"),),
+    )
+    stored_mb = _stored_mb()
+    yield Row(
+        name=f"{TASKS} tasks in one run, stored",
+        figure=f"{stored_mb:.2f} MB",
+        bars=(at_most(STORAGE_BAR_MB, stored_mb, " MB"),),
+    )
 
 
 def _turn_ms(kind: str) -> float:
@@ -162,13 +175,3 @@ def _script(folder: Path, replies: Sequence[dict[str, object]]) -> str:
     path = folder / "script.jsonl"
     path.write_text("\n".join(map(json.dumps, replies)))
     return f"scripted:{path}"
-
-
-def main() -> None:
-    print("| what | measured | bar |\n|---|---|---|")
-    for row in rows():
-        print("| " + " | ".join(row) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
-"""The knowledge base under kills and under load: `python -m benchmarks.crash`.
+"""The knowledge base under kills and under load: `python -m benchmarks.crash [--kills COUNT]`.
 
-A hundred times the program is killed (`kill -9`) at a random moment of an ingest or a reindex,
+Again and again the program is killed (`kill -9`) at a random moment of an ingest or a reindex,
 with the built-in embedder; after each the base is verified and searched. Then four writers and
-four readers work at once for a minute.
+four readers work at once.
 """
 
 import argparse
@@ -15,10 +15,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.equipment import Equipment
+from benchmarks.rows import Row, none
+
 FILES = 60
-RUN_S = 60.0
+KILLS, RUN_S = 40, 30.0
+
+
+def rows(_: Equipment) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield kills(KILLS, Path(folder))
+        yield at_once(Path(folder))
 
 
 class Program:
@@ -51,8 +61,7 @@ class Program:
         return data
 
 
-def kills(count: int, folder: Path) -> str:
-    """What came of it."""
+def kills(count: int, folder: Path) -> Row:
     moments = random.Random(1)
     notes = folder / "notes"
     told: set[str] = set()
@@ -79,14 +88,15 @@ def kills(count: int, folder: Path) -> str:
             hits = program.run("search", Path(paths[0]).stem)["hits"]
             wrong += not hits
     program.run("ingest", str(notes))
-    return (
-        f"{count} runs ({during_reindex} killed while reindexing): {lost} acknowledged documents "
-        f"lost, {duplicates} duplicates, {unclean} not clean, {wrong} searches without a hit"
+    return Row(
+        name="the knowledge base killed (`kill -9`): lost, doubled, not clean, not found",
+        figure=f"{lost}, {duplicates}, {unclean}, {wrong} ({count} ingests and reindexes; "
+        f"{during_reindex} killed while reindexing)",
+        bars=(none(lost + duplicates + unclean + wrong),),
     )
 
 
-def at_once(folder: Path) -> str:
-    """Four writers and four readers for a minute; what came of it."""
+def at_once(folder: Path) -> Row:
     program = Program(folder / "shared")
     first = folder / "first"
     first.mkdir()
@@ -123,10 +133,15 @@ def at_once(folder: Path) -> str:
         thread.start()
     for thread in threads:
         thread.join()
-    is_clean = program.run("docs", "verify")["ok"]
-    return (
-        f"4 writers and 4 readers for {RUN_S:.0f} s: {count['writes']} ingests, {count['reads']} "
-        f"searches, {len(problems)} problems {problems[:3] or ''}, verified: {is_clean}"
+    if not program.run("docs", "verify")["ok"]:
+        problems.append("not clean at the end")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return Row(
+        name="four writers and four readers at once: problems",
+        figure=f"{len(problems)} in {RUN_S:.0f} s ({count['writes']} ingests, {count['reads']} "
+        "searches, verified)",
+        bars=(none(len(problems)),),
     )
 
 
@@ -157,8 +172,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     count = parser.parse_args().kills
     with tempfile.TemporaryDirectory() as folder:
-        print(kills(count, Path(folder)), flush=True)
-        print(at_once(Path(folder)), flush=True)
+        print(*kills(count, Path(folder)).cells(), sep="; ")
+        print(*at_once(Path(folder)).cells(), sep="; ")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,5 @@
-"""What the daemon costs and saves: `python -m benchmarks.daemon`.
+"""What the daemon costs and saves, beside `llm`. A minute of it looks on while nothing is done."""
 
-`llm` is installed beside, to compare with. Takes about two minutes, one of them to look at a
-daemon that has nothing to do.
-"""
-
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -20,8 +15,10 @@ import psutil
 from agentctl.core.paths import find_paths
 from agentctl.daemon import process
 from agentctl.daemon.process import DaemonAddress
-from benchmarks.measure import compare, measure
-from benchmarks.startup import MODEL, install_llm
+from benchmarks.equipment import Equipment
+from benchmarks.measure import compare, in_turn, measure
+from benchmarks.rows import Row, at_most
+from benchmarks.startup import MODEL
 from tests.support.cli import command, environment, run
 from tests.support.daemon_client import Client, events, eventually, scripted
 from tests.support.ollama_script import Json, Reply
@@ -31,9 +28,6 @@ STREAMS, WORDS, PAUSE_S = 20, 200, 0.02
 RUNS = 11
 IDLE_S = 60.0
 PAGES = 200
-NO_BAR = "none"
-
-Row = tuple[str, str, str]
 
 
 class Doorbell(ScriptedOllama):
@@ -57,8 +51,7 @@ def running(env: Mapping[str, str]) -> Iterator[DaemonAddress]:
         asyncio.run(process.stop(paths))
 
 
-def rows(peers: Path) -> Iterator[Row]:
-    """What was measured, the figure, the bar."""
+def rows(equipment: Equipment) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder, Doorbell() as ollama:
         home = Path(folder)
         env = environment(home, AGENTCTL_OLLAMA_HOST=ollama.url, OLLAMA_HOST=ollama.url)
@@ -68,7 +61,7 @@ def rows(peers: Path) -> Iterator[Row]:
             yield idle(address)
             yield latency(Client(address), scripted_words(home))
             yield search(env)
-            yield until_asked(env, ollama, str(install_llm(peers)))
+            yield until_asked(env, ollama, str(equipment.program("llm", "llm")))
             yield until_searchable(env, Client(address), home / "watched")
 
 
@@ -80,7 +73,11 @@ def idle(address: DaemonAddress) -> Row:
     used = sum(daemon.cpu_times()[:2]) - before
     share = 100 * used / (time.perf_counter() - started)
     memory = daemon.memory_info().rss / 1e6
-    return "an idle daemon", f"{share:.2f} % of one core, {memory:.0f} MB", NO_BAR
+    return Row(
+        name="a daemon at rest",
+        figure=f"{share:.2f}% of a core, {memory:.0f} MB",
+        bars=(at_most(0.5, share, "%"), at_most(150, memory, " MB")),
+    )
 
 
 def latency(client: Client, model: str) -> Row:
@@ -97,19 +94,19 @@ def latency(client: Client, model: str) -> Row:
     with ThreadPoolExecutor(STREAMS) as pool:
         late_ms = sorted(ms for each in pool.map(ask, range(STREAMS)) for ms in each)
     middle, most = statistics.median(late_ms), late_ms[int(0.95 * len(late_ms))]
-    return (
-        f"an event's way to its client, {STREAMS} streams at once, p95",
-        f"{most:.1f} ms (median {middle:.1f} ms, {len(late_ms):,} events)",
-        "≤ 50 ms",
+    return Row(
+        name=f"an event's way through the daemon, {STREAMS} streams at once, p95",
+        figure=f"{most:.1f} ms (median {middle:.1f} ms, {len(late_ms):,} events)",
+        bars=(at_most(50, most, " ms"),),
     )
 
 
 def search(env: Mapping[str, str]) -> Row:
     asked = command("search", "how does the keeper light the lamp?")
     cold = ["env", "AGENTCTL_DAEMON_USE=false", *asked]
-    warm_one, cold_one, ratio = compare(["env", *asked], cold, env, RUNS)
-    figure = f"{ratio:.2f} ({warm_one.wall_s:.3f} s / {cold_one.wall_s:.3f} s)"
-    return "`agentctl search` with a daemon / without", figure, "≤ 0.35"
+    ratio, figure = compare(*in_turn([["env", *asked], cold], env, RUNS))
+    name = "`agentctl search` with a daemon / a cold one"
+    return Row(name=name, figure=figure, bars=(at_most(0.35, ratio),))
 
 
 def until_asked(env: Mapping[str, str], ollama: Doorbell, llm: str) -> Row:
@@ -117,15 +114,18 @@ def until_asked(env: Mapping[str, str], ollama: Doorbell, llm: str) -> Row:
     quiet = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"]
     question = "how does the keeper light the lamp?"
     ask = [*quiet, *command("ask", "-k", "-m", f"ollama:{MODEL}", question)]
-    took = []
+    took, whole = [], []
     for _ in range(RUNS):
-        started = time.perf_counter()
-        measure(ask, env)
-        took.append(ollama.arrived_s - started)
-    whole = [measure([llm, "-m", f"ollama/{MODEL}", "hello"], env).wall_s for _ in range(RUNS)]
+        started_s = measure(ask, env).started_s
+        took.append(ollama.arrived_s - started_s)
+        whole.append(measure([llm, "-m", f"ollama/{MODEL}", "hello"], env).wall_s)
+    ratio = statistics.median(one / other for one, other in zip(took, whole, strict=True))
     ours, theirs = statistics.median(took), statistics.median(whole)
-    figure = f"{ours / theirs:.2f} ({ours:.3f} s / {theirs:.3f} s)"
-    return "`agentctl ask -k` until the server is asked / all of `llm`", figure, NO_BAR
+    return Row(
+        name="`agentctl ask -k` with a daemon until Ollama is asked / all of `llm`",
+        figure=f"{ratio:.3f} ({ours:.3f} s / {theirs:.3f} s)",
+        bars=(at_most(0.15, ratio),),
+    )
 
 
 def until_searchable(env: Mapping[str, str], client: Client, folder: Path) -> Row:
@@ -142,10 +142,11 @@ def until_searchable(env: Mapping[str, str], client: Client, folder: Path) -> Ro
             lambda hits, word=word: any(word in hit["text"] for hit in hits),
         )
         took.append(time.perf_counter() - started)
-    return (
-        "from a file's last write until it is found",
-        f"{statistics.median(took):.1f} s (at most {max(took):.1f} s)",
-        NO_BAR,
+    middle = statistics.median(took)
+    return Row(
+        name="from the last write in a watched folder until it is found",
+        figure=f"{middle:.1f} s (at most {max(took):.1f} s)",
+        bars=(at_most(2, middle, " s"),),
     )
 
 
@@ -158,17 +159,3 @@ def write_pages(folder: Path, count: int) -> None:
 
 def scripted_words(folder: Path) -> str:
     return scripted(folder, {"chunks": [f"{n} " for n in range(WORDS)], "delay_s": PAUSE_S})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path(tempfile.gettempdir()) / "agentctl-benchmark-peers"
-    parser.add_argument("--peers", type=Path, default=default, help="where peers are installed")
-    peers = parser.parse_args().peers
-    print("| what | measured | bar |\n|---|---|---|")
-    for row in rows(peers):
-        print("| " + " | ".join(row) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from agentctl.core.automation.tasks import Action, Interrupted, TaskOptions, Tas
 from agentctl.core.paths import find_paths
 from agentctl.core.storage import open_database
 from benchmarks.crash import Program
+from benchmarks.equipment import Equipment
+from benchmarks.rows import Row, none
 
 # Seconds between two tasks that come due, and that an answer takes.
 _EVERY_S, _WORD_S = 0.4, 0.05
+KILLS = 25
 _KINDS: tuple[Interrupted, ...] = ("leave", "restart")
 
 
@@ -33,11 +37,15 @@ def main() -> None:
     parser.add_argument("kills", type=int, nargs="?", default=50)
     kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory() as folder:
-        print(run(kills, Path(folder)))
+        print(*run(kills, Path(folder)).cells(), sep="; ")
 
 
-def run(kills: int, folder: Path) -> str:
-    """What came of it."""
+def rows(_: Equipment) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield run(KILLS, Path(folder))
+
+
+def run(kills: int, folder: Path) -> Row:
     moments = random.Random(1)
     program = Program(folder / "home")
     program.run("sessions", "list")
@@ -89,18 +97,23 @@ def _wait_for_the_rest(store: TaskStore, count: int) -> None:
         time.sleep(0.5)
 
 
-def _verdict(store: TaskStore, count: int, kills: int, left: int) -> str:
+def _verdict(store: TaskStore, count: int, kills: int, left: int) -> Row:
     runs = store.history(limit=None)
     begun = Counter(run.task for run in runs)
     done = Counter(run.task for run in runs if run.status == "done")
     kinds = {entry.name: entry.options.interrupted for entry in store.entries()}
     again = [name for name in begun if begun[name] > 1]
-    return (
-        f"{kills} kills, {count} occurrences: {count - len(begun)} lost, "
-        f"{sum(kinds[name] == 'leave' for name in again)} run twice that were to be left, "
-        f"{sum(number > 1 for number in done.values())} done twice, "
-        f"{sum(kinds[name] == 'restart' and not done[name] for name in kinds)} never done that "
-        f"were to start again; {len(again)} started again, {left} processes left"
+    wrong = (
+        count - len(begun),
+        sum(kinds[name] == "leave" for name in again) + sum(each > 1 for each in done.values()),
+        sum(kinds[name] == "restart" and not done[name] for name in kinds),
+        left,
+    )
+    return Row(
+        name="the daemon killed: occurrences lost, run twice, not run again; processes left",
+        figure=f"{', '.join(map(str, wrong))} ({kills} kills, {count} occurrences, {len(again)} "
+        "run again as they should be)",
+        bars=(none(sum(wrong)),),
     )
 
 

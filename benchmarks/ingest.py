@@ -1,9 +1,5 @@
-"""What an ingest and a cold search take: `python -m benchmarks.ingest`.
+"""What an ingest with the built-in embedder takes, and a cold search beside a start of `llm`."""
 
-The embedder is the built-in one. `llm` is installed beside, to compare a cold start with.
-"""
-
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -18,15 +14,15 @@ from agentctl.core.embedding.llama_cpp import built_in_embedder
 from agentctl.core.knowledge.knowledge_base import KnowledgeBase
 from agentctl.core.knowledge.library import IngestReport, IngestRequest
 from agentctl.core.paths import find_paths
-from benchmarks.measure import compare
-from benchmarks.startup import install_llm
+from benchmarks.equipment import ROOT, Equipment
+from benchmarks.measure import compare, in_turn
+from benchmarks.rows import Row, at_least, at_most
 from tests.support.cli import environment
 
 if TYPE_CHECKING:
     from agentctl.core.embedding.base import Vectors
 
 FILES = 1000
-ROOT = Path(__file__).parent.parent
 
 
 class TimedEmbedder:
@@ -56,8 +52,7 @@ class TimedEmbedder:
         self._embedder.close()
 
 
-def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar."""
+def rows(equipment: Equipment) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as place:
         home, notes = Path(place) / "home", Path(place) / "notes"
         _write(notes)
@@ -67,21 +62,22 @@ def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
         first = _ingest(home, notes, embedder)
         share, embedding_s = embedder.seconds / first, embedder.seconds
         again = min(_ingest(home, notes, embedder) for _ in range(3))
-        yield (
-            f"share of the embedder in an ingest of {FILES} files",
-            f"{share:.1%} ({embedding_s:.1f} of {first:.1f} s)",
-            "≥ 95%",
+        yield Row(
+            name=f"share of the embedder in an ingest of {FILES:,} files",
+            figure=f"{share:.1%} ({embedding_s:.1f} of {first:.1f} s)",
+            bars=(at_least(95, 100 * share, "%"),),
         )
-        yield (
-            f"{FILES} unchanged files / the first time",
-            f"{first / again:.0f} times faster ({1000 * again:.0f} ms)",
-            "≥ 50",
+        yield Row(
+            name=f"{FILES:,} unchanged files / the first time",
+            figure=f"{first / again:,.0f} times faster ({1000 * again:.0f} ms)",
+            bars=(at_least(50, first / again),),
         )
         env = environment(home, AGENTCTL_HOME=str(home))
         ours = [sys.executable, "-m", "agentctl", "search", "how does step 7 work"]
-        one, other, ratio = compare(ours, [str(install_llm(peers)), "--version"], env)
-        figure = f"{ratio:.2f} ({one.wall_s:.2f} s / {other.wall_s:.2f} s)"
-        yield "a cold `agentctl search` / `llm --version`", figure, "≤ 1.0"
+        theirs = [str(equipment.program("llm", "llm")), "--version"]
+        ratio, figure = compare(*in_turn([ours, theirs], env))
+        name = "a cold `agentctl search` / `llm --version`"
+        yield Row(name=name, figure=figure, bars=(at_most(1, ratio),))
 
 
 def _write(folder: Path) -> None:
@@ -108,16 +104,3 @@ def _ingest(home: Path, notes: Path, embedder: TimedEmbedder) -> float:
         return time.perf_counter() - started
 
     return asyncio.run(run())
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path(tempfile.gettempdir()) / "agentctl-benchmark-peers"
-    parser.add_argument("--peers", type=Path, default=default, help="where peers are installed")
-    print("| what | measured | bar |\n|---|---|---|")
-    for row in rows(parser.parse_args().peers):
-        print("| " + " | ".join(row) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

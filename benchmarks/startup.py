@@ -4,49 +4,51 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import compare
+from benchmarks.equipment import Equipment
+from benchmarks.measure import compare, in_turn
+from benchmarks.rows import Row, at_most
 from tests.support.cli import environment
 
 MODEL = "scripted:1b"
 
 
-def rows(peers: Path) -> Iterator[tuple[str, str, str]]:
-    """What was measured, the figure, the bar."""
-    ours, llm = [sys.executable, "-m", "agentctl"], str(install_llm(peers))
-    script = Path(sys.executable).parent / "agentctl"
-    if script.exists():
-        ours = [str(script)]
+def rows(equipment: Equipment) -> Iterator[Row]:
+    ours = [str(Path(sys.executable).with_name("agentctl"))]
+    llm = [str(equipment.program("llm", "llm"))]
     with tempfile.TemporaryDirectory() as home, _instant_server() as url:
         env = environment(Path(home), AGENTCTL_OLLAMA_HOST=url, OLLAMA_HOST=url)
-        for name, arguments, bar in (
-            ("`agentctl --version` / `llm --version`", ["--version"], 0.15),
-            ("`agentctl --help` / `llm --version`", ["--help"], 0.25),
-        ):
-            one, other, ratio = compare([*ours, *arguments], [llm, "--version"], env)
-            yield name, f"{ratio:.3f} ({one.wall_s:.3f} s / {other.wall_s:.3f} s)", f"≤ {bar}"
         ask = [*ours, "ask", "-m", f"ollama:{MODEL}", "hello"]
-        one, other, ratio = compare(ask, [llm, "-m", f"ollama/{MODEL}", "hello"], env)
-        figure = f"{ratio:.3f} ({one.wall_s:.3f} s / {other.wall_s:.3f} s)"
-        yield (
-            "`agentctl ask` / `llm` with llm-ollama, a server that answers at once",
-            figure,
-            "≤ 0.30",
+        version, helped, theirs, asked, answered = in_turn(
+            [
+                [*ours, "--version"],
+                [*ours, "--help"],
+                [*llm, "--version"],
+                ask,
+                [*llm, "-m", f"ollama/{MODEL}", "hello"],
+            ],
+            env,
         )
-        yield "peak memory of that `agentctl ask`", f"{one.peak_mb:.0f} MB", "≤ 80 MB"
-
-
-def install_llm(folder: Path) -> Path:
-    """llm with llm-ollama in an environment of its own."""
-    program = folder / "bin" / "llm"
-    if not program.exists():
-        venv.create(folder, with_pip=True)
-        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "llm", "llm-ollama"]
-        subprocess.run(pip, check=True)
-    return program
+    for name, one, other, bar in (
+        ("`agentctl --version` / `llm --version`", version, theirs, 0.15),
+        ("`agentctl --help` / `llm --version`", helped, theirs, 0.25),
+        (
+            "`agentctl ask` / `llm` with llm-ollama, a server that answers at once",
+            asked,
+            answered,
+            0.3,
+        ),
+    ):
+        ratio, figure = compare(one, other)
+        yield Row(name=name, figure=figure, bars=(at_most(bar, ratio),))
+    peak_mb = max(each.peak_mb for each in asked)
+    yield Row(
+        name="peak memory of that `agentctl ask`",
+        figure=f"{peak_mb:.0f} MB",
+        bars=(at_most(80, peak_mb, " MB"),),
+    )
 
 
 class _instant_server:  # noqa: N801 - used like a function
