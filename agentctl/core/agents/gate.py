@@ -168,6 +168,7 @@ class Gate:
             )
         self._check_new(speaker, call)
         args = await self._permit(speaker, tool, call)
+        self._check_still(speaker, tool, call, args)
         place = replace(
             self._context.place,
             call_id=call.id,
@@ -218,16 +219,34 @@ class Gate:
         )
         return await self._obey(tool, decision)
 
+    def _check_still(self, speaker: str, tool: Tool, call: ToolCall, args: JsonObject) -> None:
+        """Raises ToolFailed when the call would no longer touch what was decided on.
+
+        Between a decision and its call there may be days, and other calls: what was a folder of
+        the work folder can be a link that leads out of it by now.
+        """
+        verdict = self._verdict(speaker, tool, args)
+        decided = self._context.store.decisions(self._context.run_id, call.id)[-1]
+        was_asked = decided.decided_by != "policy" or self._manners.answers_yes
+        if verdict.decision == "deny" or (verdict.decision == "ask" and not was_asked):
+            self._context.was_denied = True
+            raise ToolFailed(
+                f"this call is denied: since it was decided on, what it touches has changed "
+                f"({verdict.reason}); look before you try it again"
+            )
+
     def _judge(self, speaker: str, tool: Tool, call: ToolCall) -> Verdict:
-        touches = tool.touches(call.arguments, self._context.place)
-        verdict = self._policy.decide(
-            agent=speaker, tool=tool, touches=touches, place=self._context.place
-        )
+        verdict = self._verdict(speaker, tool, call.arguments)
         if verdict.decision == "ask" and self._manners.answers_yes:
             return Verdict("allow", "the user allows all: --approve all")
         if verdict.decision == "ask" and self._manners.answers_no:
             return Verdict("deny", "needs approval, and nobody is asked: --approve none")
         return verdict
+
+    def _verdict(self, speaker: str, tool: Tool, args: JsonObject) -> Verdict:
+        place = self._context.place
+        touches = tool.touches(args, place)
+        return self._policy.decide(agent=speaker, tool=tool, touches=touches, place=place)
 
     async def _preview(self, tool: Tool, args: JsonObject) -> str:
         place = self._context.place
@@ -294,6 +313,9 @@ class Gate:
             return
         place = self._context.place
         try:
+            # What no user can have meant, as it was not so when they were asked.
+            if self._verdict(decision.agent, tool, decision.args).decision == "deny":
+                return
             rule = rule_for(tool, tool.touches(decision.args, place), place)
         except ToolFailed:
             return
