@@ -204,7 +204,8 @@ def read_event(data: object) -> Event:
     """An event from its decoded JSON. Raises ValueError."""
     import msgspec
 
-    variant = EVENT_TYPES.get(data.get("type", "")) if isinstance(data, dict) else None
+    kind = data.get("type") if isinstance(data, dict) else None
+    variant = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
     if variant is None:
         raise ValueError(f"not an event: {data!r}")
     return msgspec.convert(data, variant)

@@ -43,8 +43,9 @@ def fetch_page(url: str, limit: int, timeout_s: float) -> WebPage:
 
     try:
         # The user named this address, and the scheme was checked.
-        request = Request(quote(url, safe=URL_LETTERS), headers={"User-Agent": "agentctl"})  # noqa: S310
-        with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+        address = quote(url, safe=URL_LETTERS)
+        request = Request(address, headers={"User-Agent": "agentctl"})  # noqa: S310 - as above
+        with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
             data = read_up_to(answer, limit + 1)
             is_cut = bool(answer.length) and len(data) <= limit
             page = WebPage(

@@ -59,7 +59,7 @@ def _add_own_routes(app: FastAPI, hub: Hub, calls: Calls) -> None:
             raise NotFound(f"no verb {name}", "update agentctl, then: agentctl daemon restart")
         try:
             told = msgspec.json.decode(await request.body() or b"{}", type=JsonObject)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageProblem(f"the body is no JSON object: {error}", "see /docs") from None
         items = _items(hub, verb, verb.read_arguments(told))
         work = calls.begin(items, call)

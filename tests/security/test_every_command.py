@@ -23,8 +23,12 @@ if os.name != "posix":
 PROGRAMS = {"bwrap", "nvidia-smi", "python", "python3", "python3.11", "true", "sh"}
 # What the user has asked to have in a folder of their own.
 ASKED_FOR = {"exported.jsonl", "run.md", "written.txt", "saved.zip"}
-# Code that a model wrote, which leaves a file.
-SCRATCH = "import os\nopen(os.path.join(os.environ['SCRATCH'], 'a.txt'), 'w').write('x')"
+# Code that a model wrote, which leaves a file in the run's own folder.
+SCRATCH = """
+import re
+mounts = open("/proc/self/mounts").read()
+open(re.search(r"\\S+/runs/\\S+", mounts)[0] + "/a.txt", "w").write("x")
+"""
 
 
 def test_every_command_has_a_line() -> None:
@@ -124,10 +128,14 @@ def typed(made: Machine, each: Line) -> tuple[int, str]:
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """Whatever below it has a right for anybody but its owner."""
+    """Whatever below it has a right for anybody but its owner.
+
+    What a run's code makes has the modes that the code gave it: there the run's folder counts.
+    """
     found = []
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
-        if not stat.S_ISLNK(status.st_mode) and status.st_mode & 0o077:
+        is_of_code = path.parent.parent.name == "runs"
+        if not (is_of_code or stat.S_ISLNK(status.st_mode)) and status.st_mode & 0o077:
             found.append(f"{stat.filemode(status.st_mode)} {path.relative_to(folder)}")
     return found

@@ -206,7 +206,7 @@ class TaskStore:
         with translated_errors():
             rows = self._connection.execute(
                 # `where` is one of a few constants, here and below.
-                f"SELECT body, id, is_enabled, created, handled FROM tasks {where}",  # noqa: S608
+                f"SELECT body, id, is_enabled, created, handled FROM tasks {where}",  # noqa: S608 - where is ours
                 values,
             ).fetchall()
         return [
@@ -234,7 +234,7 @@ class TaskStore:
     ) -> list[TaskRun]:
         with translated_errors():
             rows = self._connection.execute(
-                f"SELECT {_RUN} FROM task_runs r CROSS JOIN tasks t ON t.id = r.task {where}"  # noqa: S608
+                f"SELECT {_RUN} FROM task_runs r CROSS JOIN tasks t ON t.id = r.task {where}"  # noqa: S608 - where is ours
                 " ORDER BY r.id DESC LIMIT ?",
                 (*values, -1 if limit is None else limit),
             ).fetchall()
