@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +22,10 @@ else:
 
     def _try_lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# Looks at a lock that others may hold for a moment, and seconds between two of them.
+_ATTEMPTS, _LOOK_S = 10, 0.05
 
 
 @contextmanager
@@ -46,6 +51,26 @@ def locked(path: Path, what: str) -> Iterator[None]:
             raise BackendBusy(f"{what} is already under way", "wait for it, or try again later")
         if sys.platform != "win32":
             stack.callback(path.unlink, missing_ok=True)
+        yield
+
+
+@contextmanager
+def locked_past_lookers(
+    path: Path, refusal: BackendBusy, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[None]:
+    """The same, also while others look whether it is held, which takes it for a moment.
+
+    Raises `refusal` when it goes on being held.
+    """
+    with ExitStack() as stack:
+        for attempt in range(_ATTEMPTS):
+            try:
+                stack.enter_context(locked(path, "this"))
+                break
+            except BackendBusy:
+                if attempt == _ATTEMPTS - 1:
+                    raise refusal from None
+                sleep(_LOOK_S)
         yield
 
 

@@ -27,16 +27,13 @@ from agentctl.core.errors import (
     InputUnreadable,
     StorageError,
 )
-from agentctl.core.file_lock import locked
+from agentctl.core.file_lock import locked, locked_past_lookers
 from agentctl.core.home_swap import Move, Swap, kept, root_of, staging
 from agentctl.core.moments import utc_now
 from agentctl.core.paths import Paths, make_private
 from agentctl.core.relocation import Relocation, find_missing
 from agentctl.core.storage import open_database, schema_version, translated_errors
 
-# A command that only looks whether a daemon runs holds its lock for a moment, too.
-_ATTEMPTS = 10
-_LOOK_S = 0.05
 # How a database begins, and what SQLite keeps beside it.
 _MAGIC = b"SQLite format 3\0"
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -130,16 +127,11 @@ def _only_restore(paths: Paths) -> Iterator[None]:
 
 @contextmanager
 def _nobody_else(paths: Paths, sleep: Callable[[float], None]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for attempt in range(_ATTEMPTS):
-            try:
-                stack.enter_context(locked(paths.daemon_lock, "a daemon"))
-                break
-            except BackendBusy:
-                if attempt == _ATTEMPTS - 1:
-                    raise BackendBusy("a daemon runs", "agentctl daemon stop") from None
-                sleep(_LOOK_S)
-        stack.enter_context(locked(paths.ingest_lock, "an ingest"))
+    refusal = BackendBusy("a daemon runs", "agentctl daemon stop")
+    with (
+        locked_past_lookers(paths.daemon_lock, refusal, sleep),
+        locked(paths.ingest_lock, "an ingest"),
+    ):
         yield
 
 

@@ -9,9 +9,8 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from agentctl import __version__
 from agentctl.core.child_processes import APART
 from agentctl.core.config import Config
 from agentctl.core.errors import BackendBusy, BackendFailed
-from agentctl.core.file_lock import locked
+from agentctl.core.file_lock import locked, locked_past_lookers
 from agentctl.core.open_files import move_over, remove
 from agentctl.core.paths import Paths, make_private, owner_only
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 START_S = 30.0
 STOP_S = 20.0
 _LOOK_S = 0.05
-_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +68,8 @@ def is_running(paths: Paths) -> bool:
 def only_daemon(paths: Paths) -> Iterator[None]:
     """Holds the lock. Raises BackendBusy while another daemon does."""
     make_private(paths.state)
-    with ExitStack() as stack:
-        for attempt in range(_ATTEMPTS):
-            try:
-                stack.enter_context(locked(paths.daemon_lock, "a daemon"))
-                break
-            except BackendBusy:
-                # Somebody who only looks whether a daemon runs holds it for a moment, too.
-                if attempt == _ATTEMPTS - 1:
-                    raise BackendBusy("a daemon runs already", "agentctl daemon status") from None
-                time.sleep(_LOOK_S)
+    refusal = BackendBusy("a daemon runs already", "agentctl daemon status")
+    with locked_past_lookers(paths.daemon_lock, refusal):
         remove(paths.daemon_address)
         try:
             yield

@@ -226,14 +226,17 @@ class Gate:
         the work folder can be a link that leads out of it by now.
         """
         verdict = self._verdict(speaker, tool, args)
+        if verdict.decision == "allow" or (verdict.decision == "ask" and self._was_asked(call)):
+            return
+        self._context.was_denied = True
+        raise ToolFailed(
+            f"this call is denied: since it was decided on, what it touches has changed "
+            f"({verdict.reason}); look before you try it again"
+        )
+
+    def _was_asked(self, call: ToolCall) -> bool:
         decided = self._context.store.decisions(self._context.run_id, call.id)[-1]
-        was_asked = decided.decided_by != "policy" or self._manners.answers_yes
-        if verdict.decision == "deny" or (verdict.decision == "ask" and not was_asked):
-            self._context.was_denied = True
-            raise ToolFailed(
-                f"this call is denied: since it was decided on, what it touches has changed "
-                f"({verdict.reason}); look before you try it again"
-            )
+        return decided.decided_by != "policy" or self._manners.answers_yes
 
     def _judge(self, speaker: str, tool: Tool, call: ToolCall) -> Verdict:
         verdict = self._verdict(speaker, tool, call.arguments)

@@ -24,6 +24,7 @@ from agentctl.core.child_processes import (
 )
 from agentctl.core.errors import UsageProblem
 from agentctl.core.jsontypes import JsonObject
+from agentctl.core.open_files import open_to_append
 from agentctl.core.paths import expand
 
 TIMEOUT_S = 30.0
@@ -151,8 +152,7 @@ async def _run(
 
 
 def _append(path: Path, line: JsonObject) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+    with os.fdopen(open_to_append(path), "a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

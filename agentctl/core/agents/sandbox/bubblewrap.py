@@ -105,7 +105,7 @@ class Bubblewrap:
         report, reported = os.pipe()
         descriptors = [reported]
         options = [*_ISOLATION, "--info-fd", str(reported)]
-        for name, value in {**_VARIABLES, **dict(interpreter.variables)}.items():
+        for name, value in _VARIABLES.items():
             options += ["--setenv", name, value]
         mounts = [*self._memory(limits), *_folders(place, may_write), *_system(interpreter)]
         # What lies deeper comes later; of two at one path the system's own.
@@ -188,7 +188,7 @@ def find_bubblewrap(
         return SandboxState("none", "bubblewrap is not installed", fix), None
     try:
         found = _look_at(Path(name).absolute(), deadline_s / 3)
-        problem = _problem(found, find_interpreter(environ), deadline_s / 3)
+        problem = _problem(found, find_interpreter(), deadline_s / 3)
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = str(error)
     else:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +13,21 @@ class Interpreter:
     """How the worker is started (its arguments follow `command`).
 
     `parts` are the files and folders without which it cannot run, `packages` the folders of
-    installed packages, `python` the interpreter alone, None in a frozen program. `variables` tell
-    a frozen program where it has unpacked itself already.
+    installed packages, `python` the interpreter alone, None in a frozen program.
     """
 
     command: tuple[str, ...]
     parts: tuple[Path, ...]
     packages: tuple[str, ...] = ()
     python: Path | None = None
-    variables: tuple[tuple[str, str], ...] = ()
 
 
-def find_interpreter(environ: Mapping[str, str]) -> Interpreter:
+def find_interpreter() -> Interpreter:
     """In a frozen program, `--python-worker` starts the worker, as `__main__` knows."""
     if getattr(sys, "frozen", False):
         program = Path(sys.executable).resolve()
         parts = program, Path(getattr(sys, "_MEIPASS", program)).resolve()
-        told = tuple((name, value) for name, value in environ.items() if name.startswith("_PYI_"))
-        return Interpreter((str(program), "--python-worker"), parts, variables=told)
+        return Interpreter((str(program), "--python-worker"), parts)
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     packages = _package_folders()
     libraries = [Path(sys.base_prefix).resolve() / name for name in ("lib", "lib64")]

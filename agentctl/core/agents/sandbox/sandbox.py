@@ -83,7 +83,7 @@ class Sandbox:
         self._environ = environ
         self._limits = limits
         self._consent = consent
-        self._interpreter = find_interpreter(environ)
+        self._interpreter = find_interpreter()
         self._found: tuple[SandboxState, Bubblewrap | None] | None = None
 
     def state(self) -> SandboxState:
@@ -229,8 +229,7 @@ class Sandbox:
         kept = {name: self._environ[name] for name in _KEPT_VARIABLES if name in self._environ}
         scratch = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), place.scratch)
         own = {name: str(path) for name, path in scratch.items()}
-        told = dict(self._interpreter.variables)
-        return {**kept, **own, **PLAIN_VARIABLES, **told}
+        return {**kept, **own, **PLAIN_VARIABLES}
 
 
 def _parameters(tool: ToolSpec) -> tuple[str, ...]:
