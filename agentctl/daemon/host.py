@@ -45,7 +45,7 @@ _SERVER_FAULTS = {"backend-unreachable", "backend-timeout", "answer-interrupted"
 
 _MONTH_S = 31 * 86_400.0
 # Of glibc's malloc.h.
-_ARENA_MAX = -8
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Host:
         url: str,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        keep_heaps_few()
+        keep_memory_low()
         self.config = config
         self.paths = paths
         self.now = now
@@ -255,17 +255,21 @@ class Host:
         return [job for job in self.scheduler.jobs() if job.last_error is not None]
 
 
-def keep_heaps_few() -> None:
-    """Two heaps for all threads of this process, where the C library would make ever more.
+def keep_memory_low() -> None:
+    """Lets the C library give back what is freed, where it would hold on to it.
 
-    glibc makes up to eight for each core, and what short threads free in each stays there.
+    glibc makes up to eight heaps for each core, and what short threads free in each stays there;
+    and once it has freed a large block it takes blocks of that size, such as an engine's, from a
+    heap too.
     """
     if sys.platform == "linux":
         import ctypes
 
-        # Another C library has no such option, and need not have it.
+        # Another C library has no such options, and need not have them.
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_ARENA_MAX, 2)
+            mallopt(_MMAP_THRESHOLD, 2**17)
 
 
 def _minute(time: str) -> str:

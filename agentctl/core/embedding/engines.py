@@ -26,35 +26,46 @@ Purpose: TypeAlias = Literal["embed", "rerank"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# An engine takes some 15 MB beside the weights, which all of them share.
+# An engine takes some 45 MB beside the weights, which all of them share; the next one is ready in
+# a tenth of a second.
 _MOST = 16
+# Seconds after the last piece of work for all threads in which the engines are kept for the next.
+_REST_S = 10.0
 
 
 class Engines:
-    """As many engines on one file as are used at once; they are kept until `close`.
+    """As many engines on one file as are used at once; one of them is kept until `close`.
 
     Args:
         path: the model file.
         window: the most tokens a text may have, special tokens counted.
         threads: to compute with, which is the number of engines; 0 for as many as there are
             cores. What is not spread over them may load one engine more.
+        rest_s: seconds after work for all threads until all engines but one are freed.
     """
 
-    def __init__(self, path: Path, window: int, threads: int, purpose: Purpose) -> None:
+    def __init__(
+        self, path: Path, window: int, threads: int, purpose: Purpose, rest_s: float = _REST_S
+    ) -> None:
         self._path = path
         self._window = window
         self._threads = min(threads or count_cores(), _MOST)
         self._purpose: Purpose = purpose
+        self._rest_s = rest_s
         self._spreading = threading.Lock()
         self._free = threading.Semaphore(self._threads + 1)
         self._idle: list[Server] = []
+        self._resting: threading.Timer | None = None
 
     def spread(self, work: Callable[[T], R], batches: Sequence[T]) -> list[R]:
         """`work` on every batch, on all threads; one such call waits for another."""
         if len(batches) < 2:
             return [work(batch) for batch in batches]
         with self._spreading, ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(work, batches))
+            try:
+                return list(pool.map(work, batches))
+            finally:
+                self._rest_later()
 
     def ask(self, body: JsonObject, rows: str) -> list[JsonObject]:
         """The answer's list of that name, from an engine that nobody else uses meanwhile.
@@ -80,6 +91,17 @@ class Engines:
     def close(self) -> None:
         # The last reference frees an engine; a call that is still on holds one of its own.
         self._idle.clear()
+
+    def _rest_later(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = threading.Timer(self._rest_s, self._rest)
+        self._resting.daemon = True
+        self._resting.start()
+
+    def _rest(self) -> None:
+        """Gives back the memory that a large piece of work took."""
+        del self._idle[1:]
 
     @contextmanager
     def _borrow(self) -> "Iterator[Server]":
