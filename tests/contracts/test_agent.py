@@ -228,12 +228,20 @@ def test_the_same_call_for_ever_ends_the_run(bench: Bench, kind: Kind) -> None:
     made = [each for each in only(ToolFinished, events) if each.error is None]
     assert len([each for each in made if each.tool == "now"]) == 3
     assert any(
-        "this same call 3 times" in (each.error or "") for each in only(ToolFinished, events)
+        "this same call 3 times over" in (each.error or "") for each in only(ToolFinished, events)
     )
     if kind is CODE:
         assert end_of(events).status == "done"
     else:
         assert only(ErrorRaised, events)[0].code == "agent-stuck"
+
+
+def test_two_calls_that_take_turns_for_ever_end_the_run(bench: Bench) -> None:
+    events = bench.run(GRAPH, [call("now"), call("list_files", path=".")] * 12)
+
+    made = [each.tool for each in only(ToolFinished, events) if each.error is None]
+    assert made == ["now", "list_files"] * 3
+    assert only(ErrorRaised, events)[0].code == "agent-stuck"
 
 
 def test_who_goes_round_in_circles_gets_no_more_tools(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from agentctl.core.agents.base import CallTool, ToolResult
+from agentctl.core.agents.circles import SAME_ROUNDS, STUCK_ROUNDS, no_calls, rounds
 from agentctl.core.agents.permissions.policy import Policy, Rule, Verdict, rule_for
 from agentctl.core.agents.run_context import RunContext
 from agentctl.core.agents.run_store import Decision
@@ -31,10 +32,7 @@ from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.sources import Source
 
-# The same call in a row: from here on it is not run again, and at last the run ends.
-SAME_CALLS = 3
-STUCK_CALLS = 6
-_REPEATED = f"you have made this same call {SAME_CALLS} times in a row"
+_REPEATED = f"you have made this same call {SAME_ROUNDS} times over"
 # Who decided, as it stands in the table.
 BY_USER, BY_USER_FOR_RUN, BY_USER_ALWAYS = "user", "user, for this run", "user, always"
 # Seconds between looks at whether the user has answered in another process.
@@ -177,19 +175,17 @@ class Gate:
         return await self._run(tool, args, place)
 
     def _note(self, speaker: str, call: ToolCall) -> None:
-        """How often the speaker has asked for the same in a row. What code asks for does not count:
-        it may loop."""
-        asked = _as_text(call)
-        latest, times = self._context.repeats.get(speaker, ("", 0))
-        self._context.repeats[speaker] = (asked, times + 1 if asked == latest else 1)
+        """What code asks for is not noted: it may loop."""
+        self._context.latest_calls.setdefault(speaker, no_calls()).append(_as_text(call))
 
     def _check_new(self, speaker: str, call: ToolCall) -> None:
         """Raises ToolFailed when the model has nothing new to ask; at last the run ends."""
-        latest, times = self._context.repeats.get(speaker, ("", 0))
-        if _as_text(call) != latest or times <= SAME_CALLS:
+        latest = self._context.latest_calls.get(speaker, no_calls())
+        times = rounds(latest)
+        if times <= SAME_ROUNDS or _as_text(call) != latest[-1]:
             return
-        if times >= STUCK_CALLS:
-            message = f"the model asked for the same call of {call.name} {STUCK_CALLS} times"
+        if times >= STUCK_ROUNDS:
+            message = f"the model asked for the same call of {call.name} {STUCK_ROUNDS} times"
             self._context.stop("failed", AgentStuck(message))
         self._context.must_answer.add(speaker)
         raise ToolFailed(f"{_REPEATED}; use what it answered and give your answer")

@@ -191,7 +191,7 @@ class RecordedModel:
         """Stores the turn, tells what was not told yet; the deltas that are left."""
         context, turn = self._context, heard.turn()
         if not (turn.calls or is_data):
-            context.repeats.pop(self._speaker, None)
+            context.latest_calls.pop(self._speaker, None)
         context.store.append_turn(context.run_id, turn)
         context.used.tokens += turn.prompt_tokens
         said = _thought(turn.text) if is_data else turn.text

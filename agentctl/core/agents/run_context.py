@@ -7,6 +7,7 @@ way, whatever the framework does with errors.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn, TypeAlias, TypedDict
@@ -116,7 +117,7 @@ class RunContext:
         self.was_denied = False
         self.was_cut = False
         self.must_answer: set[str] = set()
-        self.repeats: dict[str, tuple[str, int]] = {}
+        self.latest_calls: dict[str, deque[str]] = {}
         self.has_started = False
         self.stopped = asyncio.Event()
         self.on_stop: list[Callable[[], None]] = []
