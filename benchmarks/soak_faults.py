@@ -191,7 +191,7 @@ FAULTS: tuple[Fault, ...] = (
         way="the process that parses files",
         begin=acts.kill_worker,
         is_over=acts.folders_are_taken_in,
-        sign=r"crashed its parser|watched-2: \d+ added",
+        sign=r"watched-2: \d+ added",
     ),
     Fault(
         kind="no memory for a model",

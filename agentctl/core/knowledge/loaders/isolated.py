@@ -58,19 +58,27 @@ class IsolatedLoader:
 
         Raises:
             InputUnreadable, InputEncrypted, InputTooLarge: as the loader says.
-            InputHostile: it took more time or memory than is allowed, or crashed the process.
+            InputHostile: it took more time or memory than is allowed, or crashed two processes.
         """
         name = well_formed(name)
+        answer, verdict = self._read(data, name)
+        if answer is None and not verdict:
+            # Something else may have ended the process: only what happens twice is the file's.
+            answer, verdict = self._read(data, name)
+        if answer is None:
+            raise self._hostile(name, verdict)
+        if answer.document is None:
+            raise answer.error()
+        return answer.document
+
+    def _read(self, data: bytes, name: str) -> tuple[LoadAnswer | None, str]:
+        """The answer, None when the process ended; and the verdict of its `Watch`."""
         worker = self._ready_worker()
         with Watch(worker, self._limits) as watch:
             answer = self._ask(worker, data, name)
         if answer is None or watch.verdict or answer.slug == InputHostile.slug:
             self.close()
-        if answer is None:
-            raise self._hostile(name, watch.verdict)
-        if answer.document is None:
-            raise answer.error()
-        return answer.document
+        return answer, watch.verdict
 
     def _ask(self, worker: subprocess.Popen[bytes], data: bytes, name: str) -> LoadAnswer | None:
         """None when the process ended, or said what makes no sense."""

@@ -106,6 +106,20 @@ def test_a_process_that_ends_without_an_answer_is_hostile(monkeypatch: pytest.Mo
             loader.load(pdf("one"), "a.pdf")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell script in the place of Python")
+def test_a_process_that_something_else_has_ended_is_not_held_against_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    ended = f"'{tmp_path}/ended'"
+    python.write_text(f"#!/bin/sh\n[ -e {ended} ] && exec '{sys.executable}' \"$@\"\n: > {ended}\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    with IsolatedLoader(LIMITS) as loader:
+        assert loader.load(pdf("one"), "a.pdf").text == "one\n"
+
+
 def test_a_process_that_grows_is_ended_where_the_system_sets_no_limit() -> None:
     sleeper = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with subprocess.Popen(sleeper, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
