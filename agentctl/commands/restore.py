@@ -68,6 +68,7 @@ def _confirm(output: Output, file: str, manifest: Manifest, present: Counts | No
             f"agentctl restore {shlex.quote(file)} --yes",
         )
     show_both(output, manifest, present)
+    output.note("its permissions, MCP servers and tasks come with it: take only one that you trust")
     if not typer.confirm("Replace what is here by the backup?", err=True):
         output.note("nothing was replaced")
         raise typer.Abort

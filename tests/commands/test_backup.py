@@ -98,6 +98,7 @@ def test_on_a_terminal_both_sides_are_shown_first(
     assert ended == code
     assert b"here now:" in terminal.output
     assert b"in the backup:" in terminal.output
+    assert b"take only one that you trust" in terminal.output
 
 
 def test_a_running_daemon_is_named(home: Path, tmp_path: Path) -> None:
