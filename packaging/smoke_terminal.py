@@ -28,7 +28,7 @@ class Terminal:
             # The child: nothing of Python's may come back from here.
             try:
                 os.chdir(self._folder)
-                os.execve(self._command[0], self._command, self._environ)  # noqa: S606
+                os.execve(self._command[0], self._command, self._environ)  # noqa: S606 - no shell
             finally:
                 os._exit(127)
         ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))

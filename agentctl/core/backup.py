@@ -121,7 +121,7 @@ def count(database: Path) -> Counts:
     """What a current database holds. Raises sqlite3.Error."""
     with closing(sqlite3.connect(read_only(database.absolute()), uri=True)) as opened:
         numbers = {
-            name: opened.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
+            name: opened.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 - of ours
             for name in ("documents", "sessions", "runs", "tasks")
         }
     return Counts(**numbers)

@@ -248,7 +248,7 @@ def test_a_system_folder_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @in_sandbox
-@pytest.mark.parametrize("folder", ["/", "/proc", "/proc/self", "/dev/shm", "/sys"])  # noqa: S108
+@pytest.mark.parametrize("folder", ["/", "/proc", "/proc/self", "/dev/shm", "/sys"])  # noqa: S108 - is read
 def test_folders_that_cannot_be_shut_in(folder: str, place: Workplace) -> None:
     for there in (replace(place, folder=Path(folder)), replace(place, scratch=Path(folder))):
         with pytest.raises(ToolFailed, match="cannot be shut in"):
