@@ -12,6 +12,7 @@ import typer
 
 from agentctl.commands import complete, docs_watch
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
+from agentctl.commands.confirmation import confirm_removal
 from agentctl.commands.ingest import exit_code, take_in
 from agentctl.commands.places import absolute, located
 from agentctl.connect import working_directory
@@ -22,7 +23,7 @@ from agentctl.core.open_files import move_over
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter, ReindexPrinter, count
 from agentctl.render.links import short_path
-from agentctl.render.output import Output, human_size, is_terminal_in, printable
+from agentctl.render.output import Output, human_size
 from agentctl.render.passages import show_passage
 
 app = new_app()
@@ -154,7 +155,9 @@ def remove(
     if not names and collection is None:
         raise UsageProblem("which documents?", "agentctl docs remove PATH, or --collection NAME")
     if not yes:
-        _confirm(output, documents or [], collection)
+        what = ", ".join(documents or []) or f"all of the collection {collection}"
+        question = f"Remove {what} from the knowledge base (the files stay)?"
+        confirm_removal(output, "documents", question)
 
     async def use(workspace: Workspace) -> list[DocumentEntry]:
         await _check_collection(workspace, collection)
@@ -323,18 +326,6 @@ async def _check_collection(workspace: Workspace, name: str | None) -> None:
             f"no collection {clipped(name)}; there are: {', '.join(names) or 'none yet'}",
             "agentctl docs collections",
         )
-
-
-def _confirm(output: Output, names: list[str], collection: str | None) -> None:
-    if not is_terminal_in():
-        raise UsageProblem(
-            "removing documents asks first, and there is no terminal to ask on", "add --yes"
-        )
-    what = ", ".join(names) or f"all of the collection {collection}"
-    question = f"Remove {what} from the knowledge base (the files stay)?"
-    if not typer.confirm(printable(question), err=True):
-        output.note("nothing was removed")
-        raise typer.Abort
 
 
 def _span(text: str) -> tuple[int, int | None]:

@@ -7,9 +7,9 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, load_config, new_app, with_workspace
-from agentctl.core.errors import UsageProblem
+from agentctl.commands.confirmation import confirm_removal
 from agentctl.core.workspace import Workspace
-from agentctl.render.output import Output, human_size, is_terminal_in
+from agentctl.render.output import Output, human_size
 from agentctl.render.progress import PullPrinter
 
 app = new_app()
@@ -111,11 +111,8 @@ def remove(
     config = load_config()
     entry = with_workspace(lambda workspace: workspace.show_model(name), config)
     if not yes:
-        if not is_terminal_in():
-            raise UsageProblem(
-                "removing a model asks first, and there is no terminal to ask on", "add --yes"
-            )
-        typer.confirm(f"Remove {entry.name} ({human_size(entry.size)})?", abort=True, err=True)
+        question = f"Remove {entry.name} ({human_size(entry.size)})?"
+        confirm_removal(output, "a model", question)
     with_workspace(lambda workspace: workspace.remove_model(name), config)
     if output.form == "json":
         output.data(entry)

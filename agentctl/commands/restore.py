@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from agentctl.commands.common import Command, new_app
+from agentctl.commands.confirmation import check_can_ask
 from agentctl.commands.places import absolute
 from agentctl.connect import user_paths
 from agentctl.core.backup_file import Counts, Manifest
-from agentctl.core.errors import UsageProblem
 from agentctl.core.home_swap import finish_swap
 from agentctl.render.backup import BackupPrinter, show_both, show_check, show_restored
-from agentctl.render.output import Output, is_terminal_in
+from agentctl.render.output import Output
 
 app = new_app()
 
@@ -62,11 +62,7 @@ def restore(
 
 
 def _confirm(output: Output, file: str, manifest: Manifest, present: Counts | None) -> None:
-    if not is_terminal_in():
-        raise UsageProblem(
-            "restoring asks first, and there is no terminal to ask on",
-            f"agentctl restore {shlex.quote(file)} --yes",
-        )
+    check_can_ask("restoring", f"agentctl restore {shlex.quote(file)} --yes")
     show_both(output, manifest, present)
     output.note("its permissions, MCP servers and tasks come with it: take only one that you trust")
     if not typer.confirm("Replace what is here by the backup?", err=True):

@@ -6,12 +6,13 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, new_app, with_workspace
-from agentctl.core.chat.conversations import Session, StoredMessage
+from agentctl.commands.confirmation import confirm_removal
+from agentctl.core.chat.conversations import StoredMessage
 from agentctl.core.chat.export import message_data
 from agentctl.core.errors import UsageProblem
 from agentctl.core.knowledge.citations import source_line, sources_heading
 from agentctl.core.workspace import ExportFormat
-from agentctl.render.output import Output, is_terminal_in
+from agentctl.render.output import Output
 
 app = new_app()
 Reference = Annotated[
@@ -139,7 +140,8 @@ def remove(
     output: Output = ctx.obj
     if not yes:
         found, _ = with_workspace(lambda workspace: workspace.show_session(session))
-        _confirm_removal(found)
+        title = found.title or found.id
+        confirm_removal(output, "a session", f"Remove {title!r} ({found.messages} messages)?")
     removed = with_workspace(lambda workspace: workspace.remove_session(session))
     if output.form == "json":
         output.data(removed)
@@ -167,15 +169,6 @@ def fork(
         return
     output.line(copy.id)
     output.note(f'go on with it: agentctl ask -s {copy.name or copy.id} "…"')
-
-
-def _confirm_removal(session: Session) -> None:
-    if not is_terminal_in():
-        raise UsageProblem(
-            "removing a session asks first, and there is no terminal to ask on", "add --yes"
-        )
-    title = session.title or session.id
-    typer.confirm(f"Remove {title!r} ({session.messages} messages)?", abort=True, err=True)
 
 
 def _show_message(output: Output, message: StoredMessage) -> None:

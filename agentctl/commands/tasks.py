@@ -8,6 +8,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
+from agentctl.commands.confirmation import confirm_removal
 from agentctl.commands.task_request import (
     EXAMPLE,
     read_action,
@@ -26,10 +27,9 @@ from agentctl.core.automation.tasks import (
     TaskRequest,
     Trigger,
 )
-from agentctl.core.errors import UsageProblem
 from agentctl.core.files import well_formed
 from agentctl.core.workspace import Workspace
-from agentctl.render.output import Output, is_terminal_in, printable
+from agentctl.render.output import Output
 from agentctl.render.tasks import action_words, local, next_run, show_history, show_task, show_tasks
 
 NotifyOn: TypeAlias = Literal["failure", "always"]
@@ -246,7 +246,8 @@ def remove(
     """
     output: Output = ctx.obj
     if not yes:
-        _confirm_removal(with_workspace(lambda workspace: workspace.show_task(name)))
+        task = with_workspace(lambda workspace: workspace.show_task(name))
+        confirm_removal(output, "a task", f"Remove {task.name} and its history?")
     removed = with_workspace(lambda workspace: workspace.remove_task(name))
     if output.form == "json":
         output.data(removed)
@@ -345,11 +346,3 @@ def _note_daemon(output: Output) -> None:
         output.note(
             "no daemon runs, so nothing is started by itself; start it: agentctl daemon start"
         )
-
-
-def _confirm_removal(task: TaskEntry) -> None:
-    if not is_terminal_in():
-        raise UsageProblem(
-            "removing a task asks first, and there is no terminal to ask on", "add --yes"
-        )
-    typer.confirm(printable(f"Remove {task.name} and its history?"), abort=True, err=True)
