@@ -24,10 +24,8 @@ def report(day: "Day") -> str:
             "scripted model server. Times are simulated (UTC), seconds are real.",
             "",
             f"{datetime.now(UTC):%Y-%m-%d}, agentctl {__version__}, Python "
-            f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()}. "
-            f"**{_verdict(day)}**",
-            "",
-            *(f"- {breach}" for breach in day.breaches),
+            f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()}.",
+            *_verdict(day),
             *_faults(day),
             *_books(day),
             *_resources(day),
@@ -37,8 +35,11 @@ def report(day: "Day") -> str:
     )
 
 
-def _verdict(day: "Day") -> str:
-    return f"{len(day.breaches)} breaches:" if day.breaches else "No breach."
+def _verdict(day: "Day") -> list[str]:
+    if not day.breaches:
+        return ["", "**No breach.**"]
+    listed = [f"- {breach}" for breach in day.breaches]
+    return ["", f"**Breaches: {len(listed)}**", "", *listed]
 
 
 def _faults(day: "Day") -> list[str]:

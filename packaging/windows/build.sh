@@ -150,10 +150,13 @@ try() {
             --model 'C:\model.gguf' --report "C:\\reports\\${program//\\/-}.md" || failed=1
     done
     {
-        printf '# agentctl for Windows, built and tried on Debian\n\n%s\n\n' \
-            "$(inside wine --version), $(in_python -VV), $numpy"
+        printf '# agentctl for Windows, built and tried on Debian\n\n%s, %s, %s\n\n' \
+            "$(inside wine --version)" "$(in_python --version)" "$numpy"
         cat "$drive"/reports/measured.md
-        sed 's/^#/##/' "$drive"/reports/*.exe.md
+        printf '## The folder\n\n'
+        sed 1,2d "$drive/reports/agentctl-agentctl.exe.md"
+        printf '\n## The single file\n\n'
+        sed 1,2d "$drive/reports/$single.md"
     } >"$dist/report.md"
     echo "$dist/report.md"
     return "$failed"
