@@ -6,7 +6,7 @@ It is taken while everything runs: the database as it is at one moment, whoever 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _PAGES = 1_000
 _LEVEL = 1
 _PRIVATE = 0o600
+_GONE = (FileNotFoundError, NotADirectoryError)
 
 Stage: TypeAlias = Literal["database", "packing", "checking", "unpacking"]
 
@@ -79,7 +80,7 @@ def back_up(
 
     Raises:
         UsageProblem: the file is there already.
-        InputMissing: it cannot be written there.
+        InputMissing: it cannot be written there, or a file of the home cannot be read.
         StorageError: the database is damaged, or the disk is full.
         BackendBusy: the database is locked for longer than anything should take.
     """
@@ -96,7 +97,8 @@ def back_up(
         with translated_errors(paths.database):
             _copy_database(paths.database, copy, tell)
             counts = count(copy)
-        files, left_out = _sort_out(paths, with_models=request.models)
+        with _read(paths.data):
+            files, left_out = _sort_out(paths, with_models=request.models)
         manifest = _pack(whole, paths, {backup_file.DATABASE: copy} | files, counts, now, tell)
         _check_whole(whole, tell)
         size = whole.stat().st_size
@@ -156,6 +158,18 @@ def _written(target: Path) -> Iterator[None]:
     except OSError as error:
         raise InputMissing(
             f"{target} cannot be written: {error.strerror}", "agentctl backup FILE"
+        ) from None
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    """Tells a file or folder that is backed up from the one that it is backed up to."""
+    try:
+        yield
+    except OSError as error:
+        raise InputMissing(
+            f"{error.filename or path} cannot be read: {error.strerror}",
+            "check its rights and its disk, or move it away, then try again",
         ) from None
 
 
@@ -237,7 +251,7 @@ def _pack(
 ) -> Manifest:
     from zipfile import ZipFile
 
-    progress = Progress("packing", sum(path.stat().st_size for path in files.values()), tell)
+    progress = Progress("packing", sum(map(_size, files.values())), tell)
     descriptor = os.open(
         whole, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), _PRIVATE
     )
@@ -276,18 +290,31 @@ def _add(archive: "ZipFile", name: str, path: Path, progress: Progress) -> Membe
     """None for a file that has gone since it was listed."""
     from zipfile import ZIP_DEFLATED, ZIP_STORED
 
-    source = _opened(path)
+    with _read(path):
+        source = _opened(path)
     if source is None:
         return None
     # Models hardly shrink, and take long to.
     archive.compression = ZIP_STORED if name.startswith("data/models/") else ZIP_DEFLATED
     with source:
-        return backup_file.add_member(archive, name, source, progress.advance)
+        return backup_file.add_member(archive, name, _pieces(source, path), progress.advance)
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 for a file that has gone."""
+    with _read(path), suppress(*_GONE):
+        return path.stat().st_size
+    return 0
 
 
 def _opened(path: Path) -> BinaryIO | None:
     """The file, if it still is one: opening a pipe would wait for its other end."""
-    try:
+    with suppress(*_GONE):
         return path.open("rb") if S_ISREG(path.stat().st_mode) else None
-    except FileNotFoundError:
-        return None
+    return None
+
+
+def _pieces(source: BinaryIO, path: Path) -> Iterator[bytes]:
+    with _read(path):
+        while piece := source.read(backup_file.PIECE):
+            yield piece

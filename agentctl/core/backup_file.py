@@ -6,7 +6,7 @@ It may come from a stranger: nothing in it is believed before it was held agains
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,14 +156,14 @@ def is_safe(name: str) -> bool:
 
 
 def add_member(
-    archive: "ZipFile", name: str, source: BinaryIO, tell: Callable[[int], None]
+    archive: "ZipFile", name: str, pieces: Iterable[bytes], tell: Callable[[int], None]
 ) -> Member:
     """Writes one member, and what the manifest will say of it."""
     import hashlib
 
     digest, size = hashlib.sha256(), 0
     with archive.open(name, "w", force_zip64=True) as target:
-        while piece := source.read(PIECE):
+        for piece in pieces:
             size += len(piece)
             digest.update(piece)
             target.write(piece)

@@ -1,6 +1,7 @@
 """Every place on disk that agentctl uses, and the files it is shipped with."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,10 @@ class Paths:
 
 
 def find_paths(environ: Mapping[str, str]) -> Paths:
-    """The platform's usual folders, or one folder for all when `AGENTCTL_HOME` is set."""
+    """The platform's usual folders, or those in the one that `AGENTCTL_HOME` names.
+
+    No two are one, so that each holds nothing of another's.
+    """
     home = environ.get("AGENTCTL_HOME")
     if home:
         root = expand(home).absolute()
@@ -101,11 +105,16 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
     from platformdirs import PlatformDirs
 
     places = PlatformDirs("agentctl", appauthor=False)
+    roots = {
+        "config": places.user_config_path,
+        "data": places.user_data_path,
+        "cache": places.user_cache_path,
+        "state": places.user_state_path,
+    }
+    # Windows and macOS have one place for most of them.
+    shared = Counter(roots.values())
     return Paths(
-        places.user_config_path,
-        places.user_data_path,
-        places.user_cache_path,
-        places.user_state_path,
+        **{name: root / name if shared[root] > 1 else root for name, root in roots.items()}
     )
 
 

@@ -16,7 +16,8 @@ from agentctl.core.backup import BackupRequest, BackupStep, back_up
 from agentctl.core.errors import InputMissing, StorageError, UsageProblem
 from agentctl.core.restore import look_into
 from agentctl.core.storage import open_database
-from tests.support.backups import MOMENT, backed_up, make_home, silent, write
+from tests.support.backups import MOMENT, backed_up, filled, make_home, silent, write
+from tests.support.systems import SYSTEMS, System, paths_on
 
 # Rows that make more than one step of the copying.
 ROWS = 5_000
@@ -59,6 +60,19 @@ def test_a_backup_holds_what_is_the_users_own_and_nothing_else(tmp_path: Path) -
         "config/agents/mine.toml",
         "config/templates/mine.toml",
     }
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_backup_holds_the_same_on_every_system(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = make_home(tmp_path / "home", "mine")
+    paths = filled(paths_on(system, tmp_path, monkeypatch), "mine")
+    write(paths.models / "small.gguf", "weights")
+
+    found = members(backed_up(paths, tmp_path / "backup.zip"))
+
+    assert found == members(backed_up(elsewhere, tmp_path / "other.zip"))
 
 
 def test_models_come_along_when_they_are_wanted(tmp_path: Path) -> None:
@@ -173,6 +187,33 @@ def test_a_damaged_database_makes_no_backup(tmp_path: Path) -> None:
         file.write(b"\xff" * page)
 
     with pytest.raises(StorageError):
+        backed_up(paths, tmp_path / "backup.zip")
+    assert not (tmp_path / "backup.zip").exists()
+
+
+def test_a_file_that_goes_once_it_is_listed_is_left_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_home(tmp_path / "home", "mine")
+    may = os.access
+
+    def may_and_goes(path: Path, mode: int) -> bool:
+        allowed = may(path, mode)
+        if path == paths.last_report:
+            path.unlink()
+        return allowed
+
+    monkeypatch.setattr(os, "access", may_and_goes)
+
+    assert "state/last-report" not in members(backed_up(paths, tmp_path / "backup.zip"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has a file that can be opened but not read")
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    paths = make_home(tmp_path / "home", "mine")
+    (paths.config / "broken.toml").symlink_to("/proc/self/mem")
+
+    with pytest.raises(InputMissing, match=r"broken\.toml cannot be read"):
         backed_up(paths, tmp_path / "backup.zip")
     assert not (tmp_path / "backup.zip").exists()
 

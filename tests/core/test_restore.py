@@ -40,12 +40,14 @@ from tests.support.backups import (
     contents,
     database_bytes,
     empty_home,
+    filled,
     make_home,
     manifest_of,
     silent,
     write,
     write_archive,
 )
+from tests.support.systems import SYSTEMS, System, paths_on
 
 
 def restored(path: Path, paths: Paths, **options: bool) -> tuple[str, ...]:
@@ -71,6 +73,36 @@ def test_a_restored_home_is_the_one_that_was_backed_up(tmp_path: Path) -> None:
     restored(backed_up(old, tmp_path / "backup.zip"), new)
 
     assert contents(new) == before
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_home_comes_back_on_every_system(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = filled(paths_on(system, tmp_path, monkeypatch), "one")
+    before = contents(paths)
+    path = backed_up(paths, tmp_path / "backup.zip")
+    write(paths.models / "stays.gguf", "weights")
+    with closing(open_database(paths.database)) as connection:
+        add_sessions(connection, "later")
+
+    restored(path, paths, keeps_old=False)
+
+    assert contents(paths) == before | {"models/stays.gguf": b"weights"}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_home_moves_to_every_system(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make_home(tmp_path / "old", "one")
+    new = filled(paths_on(system, tmp_path, monkeypatch), "two")
+    write(new.models / "stays.gguf", "weights")
+
+    restored(backed_up(old, tmp_path / "backup.zip"), new, keeps_old=False)
+
+    assert contents(new) == contents(old) | {"models/stays.gguf": b"weights"}
+    assert new.log.read_text() == "log of two"
 
 
 def test_what_was_replaced_is_kept_and_what_was_added_since_is_gone(tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ def empty_home(folder: Path) -> Paths:
 
 def make_home(folder: Path, word: str) -> Paths:
     """A home whose every part holds `word`."""
-    paths = empty_home(folder)
+    return filled(empty_home(folder), word)
+
+
+def filled(paths: Paths, word: str) -> Paths:
     for name in ("config.toml", "permissions.toml", "mcp.toml", "agents/mine.toml"):
         write(paths.config / name, f"# {word} {name}\n")
     write(paths.templates / f"{word}.toml", 'prompt = "$input"\n')
