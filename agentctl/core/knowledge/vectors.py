@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,17 +266,33 @@ def _first(cosines: dict[int, float], limit: int) -> dict[int, float]:
 
 
 def _read(file: Path) -> Any | None:  # Any: a faiss.Index
+    """The index, its vectors left in the file until they are needed; None without a whole file."""
     import faiss
+    import numpy as np
 
     try:
-        return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError:
+        # On Windows faiss itself opens no file whose name its code page cannot spell.
+        with file.open("rb") as opened:
+            content = np.frombuffer(mmap(opened.fileno(), 0, access=ACCESS_READ), np.uint8)
+        place = faiss.swig_ptr(content)
+        reader = faiss.ZeroCopyIOReader(place, len(content))  # type: ignore[attr-defined]  # its types leave it out
+        index: Any = faiss.read_index(reader)
+    except (OSError, ValueError, RuntimeError):
         return None
+    # It looks into the mapped file, which lives as long.
+    index.referenced_objects = [content]
+    return index
 
 
-def _write(index: Any, file: Path) -> None:
+def _write(index: Any, file: Path) -> None:  # Any: a faiss.Index
+    """Raises OSError, and leaves nothing behind then."""
     import faiss
 
     temporary = file.with_suffix(".faiss.new")
-    faiss.write_index(index, str(temporary))
-    move_over(temporary, file)
+    try:
+        with temporary.open("wb") as opened:
+            writer = faiss.PyCallbackIOWriter(opened.write)  # type: ignore[attr-defined]  # its types leave it out
+            faiss.write_index(index, writer)
+        move_over(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """The vector index finds what comparing with every vector finds, whatever happened to its file."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +183,68 @@ def test_while_another_builds_the_file_a_search_does_without(base: Base) -> None
     with locked(base.folder / "index.lock", "the test"):
         base.assert_found(base.index())
     assert [file.suffix for file in base.files()] == []
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process grows beyond some kilobytes, much as on a full disk."""
+    if sys.platform == "win32":
+        pytest.skip("no such limit there")
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_disk_a_search_does_without_a_file(base: Base) -> None:
+    base.add(UNINDEXED + 1)
+
+    with full_disk():
+        base.assert_found(base.index())
+
+    assert base.files() == []
+
+
+def test_on_a_full_disk_the_old_file_is_kept(base: Base) -> None:
+    first = base.add(5000)
+    base.add(5000)
+    index = base.index()
+    index.refresh()
+    before = base.files()
+    base.store.remove([first])
+
+    with full_disk():
+        index.refresh()
+        base.assert_found(index)
+
+    assert base.files() == before
+
+
+def test_a_folder_may_have_any_name(base: Base) -> None:
+    base.folder = base.folder / "Jürgen ☂"
+    base.add(UNINDEXED + 1)
+
+    base.assert_found(base.index())
+
+    assert [file.suffix for file in base.files()] == [".faiss"]
+    base.assert_found(base.index())
+    assert base.index().is_readable()
+
+
+def test_the_vectors_are_left_in_the_file(base: Base) -> None:
+    base.add(UNINDEXED + 1)
+    base.index().refresh()
+    index = base.index()
+    base.assert_found(index)
+    (file,) = base.files()
+
+    with file.open("r+b") as opened:
+        opened.seek(1_000)
+        opened.write(bytes(4 * DIMENSIONS * UNINDEXED))
+
+    query = np.ones(DIMENSIONS, np.float32)
+    assert list(index.nearest(query, 20)) != base.nearest(query, 20)
