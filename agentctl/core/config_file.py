@@ -1,13 +1,15 @@
 """Changing the user's configuration file: comments and order stay, a refusal leaves no trace."""
 
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core.config import check_value, line_of
 from agentctl.core.config_syntax import is_file, read_toml
-from agentctl.core.errors import ConfigError
+from agentctl.core.errors import BackendBusy, ConfigError
+from agentctl.core.file_lock import locked_past_lookers
 from agentctl.core.jsontypes import Json
 from agentctl.core.open_files import move_over
 from agentctl.core.paths import Paths, make_private
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _HEADER = "# Settings of agentctl. To see every key: agentctl config show\n\n"
 _BY_HAND = "agentctl config edit"
+# Looks at the lock, for ten seconds: a script may set many keys at once.
+_ATTEMPTS = 200
 
 
 def set_value(paths: Paths, key: str, text: str) -> Json:
@@ -25,50 +29,66 @@ def set_value(paths: Paths, key: str, text: str) -> Json:
 
     Raises:
         ConfigError: an unknown key, a wrong value, or a file that cannot be read or written.
+        BackendBusy: others go on writing it.
+        StorageError: its file system has no locks.
     """
     value = check_value(key, text, is_text=True)
     path = paths.settings.resolve()
-    expected = _values(path) | {key: value}
-    _edit(path, lambda document: _put(document, key, value, path), expected)
+    with _only_writer(path):
+        values, document = _read(path)
+        _put(document, key, value, path)
+        _replace(path, document, values | {key: value})
     return value
 
 
 def unset_value(paths: Paths, key: str) -> bool:
     """Takes one key out of the file, known or not; False when it was not in there.
 
-    Raises:
-        ConfigError: the file cannot be read or written.
+    Raises as `set_value`.
     """
     path = paths.settings.resolve()
-    expected = _values(path)
-    if key not in expected:
-        return False
-    del expected[key]
-    _edit(path, lambda document: _remove(document, key), expected)
+    with _only_writer(path):
+        values, document = _read(path)
+        if key not in values:
+            return False
+        _remove(document, key)
+        del values[key]
+        _replace(path, document, values)
     return True
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Between reading the file and replacing it nobody else does."""
+    from tomlkit.exceptions import TOMLKitError
+
+    refusal = BackendBusy(f"{path} is being changed by others", "try again")
+    try:
+        make_private(path.parent)
+        lock = path.with_name(f"{path.name}.lock")
+        with locked_past_lookers(lock, refusal, attempts=_ATTEMPTS):
+            yield
+    except TOMLKitError as error:
+        raise ConfigError(f"{path}: {error}", _BY_HAND) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}", f"make {path.parent} writable"
+        ) from None
+
+
+def _read(path: Path) -> tuple[dict[str, Json], "TOMLDocument"]:
+    """The values in the file, and its text taken apart."""
+    import tomlkit
+
+    values = _values(path)
+    text = path.read_bytes().decode("utf-8-sig") if is_file(path) else _HEADER
+    return values, tomlkit.parse(text if text.endswith("\n") else text + "\n")
 
 
 def _values(path: Path) -> dict[str, Json]:
     if not is_file(path):
         return {}
     return {key: value for key, value in read_toml(path).items() if value != {}}
-
-
-def _edit(path: Path, change: Callable[["TOMLDocument"], None], expected: dict[str, Json]) -> None:
-    """Applies `change` to the file; `expected` is what must be read back from it afterwards."""
-    import tomlkit
-
-    try:
-        text = path.read_bytes().decode("utf-8-sig") if is_file(path) else _HEADER
-        document = tomlkit.parse(text if text.endswith("\n") else text + "\n")
-        change(document)
-        _replace(path, tomlkit.dumps(document), expected)
-    except tomlkit.exceptions.TOMLKitError as error:
-        raise ConfigError(f"{path}: {error}", _BY_HAND) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror}", f"make {path.parent} writable"
-        ) from None
 
 
 def _put(document: "TOMLDocument", key: str, value: Json, path: Path) -> None:
@@ -118,15 +138,17 @@ def _remove(document: "TOMLDocument", key: str) -> None:
     del table[name]
 
 
-def _replace(path: Path, text: str, expected: dict[str, Json]) -> None:
+def _replace(path: Path, document: "TOMLDocument", expected: dict[str, Json]) -> None:
+    """`expected` is what must be read back from the new file."""
     import tempfile
 
-    make_private(path.parent)
+    import tomlkit
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
+            file.write(tomlkit.dumps(document).encode())
             file.flush()
             os.fsync(file.fileno())
         if _values(temporary) != expected:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from agentctl.core.errors import BackendBusy
+from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.open_files import patiently
 from agentctl.core.paths import owner_only
 
@@ -24,8 +24,8 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-# Looks at a lock that others may hold for a moment, and seconds between two of them.
-_ATTEMPTS, _LOOK_S = 10, 0.05
+# Seconds between two looks at a lock that others may hold for a moment.
+_LOOK_S = 0.05
 
 
 @contextmanager
@@ -34,6 +34,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
     Raises:
         BackendBusy: it is held elsewhere, also by another thread; `what` says for what.
+        StorageError: its file system has no locks.
+        OSError: the file cannot be made.
     """
     with ExitStack() as stack:
         file = patiently(lambda: open(path, "ab", opener=owner_only))  # noqa: SIM115 - closed by the stack
@@ -41,34 +43,48 @@ def locked(path: Path, what: str) -> Iterator[None]:
             # There a file that is open cannot be removed, by whoever has it open.
             stack.callback(_remove_if_free, path)
         stack.enter_context(file)
-        try:
-            _try_lock(file.fileno())
-            # Whoever held it before may have removed the file between open and lock.
-            ours = path.stat().st_ino == os.fstat(file.fileno()).st_ino
-        except OSError:
-            ours = False
-        if not ours:
+        if not _takes(path, file.fileno()):
             raise BackendBusy(f"{what} is already under way", "wait for it, or try again later")
         if sys.platform != "win32":
             stack.callback(path.unlink, missing_ok=True)
         yield
 
 
+def _takes(path: Path, descriptor: int) -> bool:
+    """Whether nobody else holds it."""
+    try:
+        _try_lock(descriptor)
+        # Whoever held it before may have removed the file between open and lock.
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    # Windows says of a lock that is held, and of a file about to go, that it is not permitted.
+    except (BlockingIOError, FileNotFoundError, PermissionError):
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be locked: {error.strerror}",
+            "use a file system that has locks: export AGENTCTL_HOME=FOLDER",
+        ) from None
+
+
 @contextmanager
 def locked_past_lookers(
-    path: Path, refusal: BackendBusy, sleep: Callable[[float], object] = time.sleep
+    path: Path,
+    refusal: BackendBusy,
+    sleep: Callable[[float], object] = time.sleep,
+    *,
+    attempts: int = 10,
 ) -> Iterator[None]:
     """The same, also while others look whether it is held, which takes it for a moment.
 
-    Raises `refusal` when it goes on being held.
+    Raises `refusal` when it goes on being held: it looks 20 times a second.
     """
     with ExitStack() as stack:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(attempts):
             try:
                 stack.enter_context(locked(path, "this"))
                 break
             except BackendBusy:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == attempts - 1:
                     raise refusal from None
                 sleep(_LOOK_S)
         yield

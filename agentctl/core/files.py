@@ -26,9 +26,9 @@ _JUNCTION = 0xA0000003
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _ESCAPE = re.compile(r"\\(\\|x[89a-f][0-9a-f])")
-# The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
 # What no text holds.
 _UNPRINTED = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+# The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",

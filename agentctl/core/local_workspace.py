@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentctl.core.backends.progress import PullProgress
 from agentctl.core.backends.registry import Registry
+from agentctl.core.backends.threads import run_in_thread
 from agentctl.core.chat.answer import Answerer
 from agentctl.core.chat.attachments import InputLimits
 from agentctl.core.chat.conversation import AskRequest, Prepared
@@ -172,7 +173,7 @@ class LocalWorkspace(AutomationVerbs):
             await self._models.show(name)
         from agentctl.core.config_file import set_value
 
-        set_value(self._paths, "model", name)
+        await run_in_thread(lambda: set_value(self._paths, "model", name))
 
     def ingest(self, request: "IngestRequest") -> "AsyncGenerator[IngestStep | IngestReport, None]":
         return self._knowledge.ingest(request)

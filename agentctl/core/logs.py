@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from agentctl.core.config import Log
-from agentctl.core.errors import BackendBusy
+from agentctl.core.errors import BackendBusy, StorageError
 from agentctl.core.jsontypes import Json
 from agentctl.core.open_files import move_over, open_to_append
 from agentctl.core.paths import Paths, make_private
@@ -151,7 +151,7 @@ class LogFile(logging.Handler):
         from agentctl.core.file_lock import locked
 
         old = [self._path, *(Path(f"{self._path}.{n + 1}") for n in range(_KEPT_FILES))]
-        with suppress(BackendBusy, OSError), locked(Path(f"{self._path}.lock"), "rotation"):
+        with suppress(BackendBusy, StorageError, OSError), locked(Path(f"{self._path}.lock"), "rotation"):
             # Between the first look and the lock it may have been done.
             if self._is_full(line):
                 for source, target in reversed(list(pairwise(old))):

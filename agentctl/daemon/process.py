@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from agentctl import __version__
 from agentctl.core.child_processes import APART
 from agentctl.core.config import Config
-from agentctl.core.errors import BackendBusy, BackendFailed
+from agentctl.core.errors import BackendBusy, BackendFailed, StorageError
 from agentctl.core.file_lock import locked, locked_past_lookers
 from agentctl.core.open_files import move_over, remove
 from agentctl.core.paths import Paths, make_private, owner_only
@@ -59,7 +59,7 @@ def is_running(paths: Paths) -> bool:
     """Whether some process holds the daemon's lock."""
     if not paths.daemon_lock.exists():
         return False
-    with suppress(BackendBusy, OSError), locked(paths.daemon_lock, "the daemon"):
+    with suppress(BackendBusy, StorageError, OSError), locked(paths.daemon_lock, "the daemon"):
         return False
     return True
 

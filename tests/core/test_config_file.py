@@ -2,13 +2,14 @@
 
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentctl.core.config import key_types, load_config
+from agentctl.core.config import FORMS, key_types, load_config
 from agentctl.core.config_file import set_value, unset_value
 from agentctl.core.errors import ConfigError
 from agentctl.core.jsontypes import Json
@@ -138,7 +139,7 @@ def test_a_key_in_tables_of_any_layout(paths: Paths, before: str, after: str) ->
     assert read(paths) == after
 
 
-TEXT_KEYS = [key for key, kind in key_types().items() if kind is str]
+TEXT_KEYS = [key for key, kind in key_types().items() if kind is str and key not in FORMS]
 
 
 @given(st.sampled_from(TEXT_KEYS), st.text(), st.sampled_from(["", LAID_OUT, "ollama.host = 'x'"]))
@@ -166,7 +167,7 @@ def test_after_any_changes_the_file_holds_what_was_set_last(
                 expected[key] = str(set_value(paths, key, text))
         config = load_config(paths, {}, paths.config)
         mine = {key for key, origin in config.origins.items() if origin == str(paths.settings)}
-        assert {key: config.values[key] for key in mine & set(TEXT_KEYS)} == expected
+        assert {key: config.values[key] for key in mine & {"model", *TEXT_KEYS}} == expected
         assert all(line in read(paths) for line in ("# My settings.", "# noisy", "# for now"))
 
 
@@ -227,6 +228,17 @@ def test_no_file_is_left_beside_it(paths: Paths) -> None:
     with pytest.raises(ConfigError):
         set_value(paths, "ollama.host", "h")
     assert [each.name for each in paths.config.iterdir()] == ["config.toml"]
+
+
+def test_what_several_set_at_once_is_all_set(paths: Paths) -> None:
+    def set_all(keys: list[str]) -> None:
+        for key in keys:
+            set_value(paths, key, "x")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(set_all, (TEXT_KEYS[::2], TEXT_KEYS[1::2])))
+
+    assert {key: loaded(paths, key) for key in TEXT_KEYS} == dict.fromkeys(TEXT_KEYS, "x")
 
 
 @on_posix

@@ -1,15 +1,16 @@
 """Files that somebody has open: on Windows they are waited for, a little."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from agentctl.core.errors import BackendBusy
-from agentctl.core.file_lock import locked
+from agentctl.core.errors import BackendBusy, StorageError
+from agentctl.core.file_lock import locked, locked_past_lookers
 from agentctl.core.open_files import move_over, open_to_append, patiently, remove
 
 
@@ -103,6 +104,39 @@ def test_a_lock_that_is_held_stays_whoever_else_tries(tmp_path: Path) -> None:
         with pytest.raises(BackendBusy), locked(path, "it"):
             pass
         assert path.exists()
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    path, refusal = tmp_path / "lock", BackendBusy("it is held")
+    with ExitStack() as holder:
+        holder.enter_context(locked(path, "it"))
+        with locked_past_lookers(path, refusal, lambda _: holder.close()):
+            assert path.exists()
+
+
+def test_a_lock_that_goes_on_being_held_is_refused(tmp_path: Path) -> None:
+    path, refusal, pauses = tmp_path / "lock", BackendBusy("it is held"), list[float]()
+    with locked(path, "it"), pytest.raises(BackendBusy) as refused:
+        with locked_past_lookers(path, refusal, pauses.append, attempts=3):
+            pass
+
+    assert refused.value is refusal
+    assert len(pauses) == 2
+
+
+def test_where_there_are_no_locks_none_is_taken_for_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("agentctl.core.file_lock._try_lock", refuse)
+
+    with pytest.raises(StorageError) as refused, locked(tmp_path / "lock", "it"):
+        pass
+
+    assert refused.value.message == f"{tmp_path / 'lock'} cannot be locked: No locks available"
+    assert refused.value.hint == "use a file system that has locks: export AGENTCTL_HOME=FOLDER"
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only there a reader is in the way")
