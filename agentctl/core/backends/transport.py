@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -161,9 +162,12 @@ class _Exchange:
     def _open(self, host: str, port: int) -> socket.socket:
         problem = OSError("no address")
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, address in places:
+        end = monotonic() + self._limits_s["connect"]
+        for number, (family, kind, protocol, _, address) in enumerate(places):
             try:
                 plain = self._use(socket.socket(family, kind, protocol))
+                # One that is silent leaves time for the others.
+                plain.settimeout(max(end - monotonic(), 0.001) / (len(places) - number))
                 plain.connect(address)
             except OSError as error:
                 self._close()

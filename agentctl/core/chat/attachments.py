@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentctl.core.backends.base import Image
 from agentctl.core.errors import InputTooLarge, InputUnreadable
@@ -11,6 +13,9 @@ from agentctl.core.files import decode_text, image_type, read_bytes, walk, well_
 from agentctl.core.knowledge.documents import Document
 from agentctl.core.knowledge.loaders.markup import html_to_text
 from agentctl.core.web_page import URL_SCHEMES, WebPage, fetch_page
+
+if TYPE_CHECKING:
+    from agentctl.core.knowledge.loaders.reader import DocumentReader
 
 STDIN_NAME = "stdin"
 # How a PDF begins, and a zip archive, as office documents and EPUB are.
@@ -48,6 +53,12 @@ class Loaded:
     limits: InputLimits
     attachments: list[Attachment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _reader: "DocumentReader | None" = None
+
+    def close(self) -> None:
+        """Ends the process that read documents, if any did."""
+        if self._reader is not None:
+            self._reader.close()
 
     def add(self, name: str, data: bytes) -> None:
         """Raises InputUnreadable when `data` is no text, document or image."""
@@ -69,10 +80,11 @@ class Loaded:
         from agentctl.core.knowledge.loaders.base import ReadLimits
         from agentctl.core.knowledge.loaders.reader import DocumentReader
 
-        limits = self.limits
-        reading = ReadLimits(limits.bytes, limits.reading_s, limits.reading_memory)
-        with DocumentReader(reading) as reader:
-            return reader.read(data, name)
+        if self._reader is None:
+            limits = self.limits
+            reading = ReadLimits(limits.bytes, limits.reading_s, limits.reading_memory)
+            self._reader = DocumentReader(reading)
+        return self._reader.read(data, name)
 
 
 def load_attachments(files: tuple[str, ...], stdin: bytes | None, limits: InputLimits) -> Loaded:
@@ -83,17 +95,17 @@ def load_attachments(files: tuple[str, ...], stdin: bytes | None, limits: InputL
         InputUnreadable: a named file is neither text nor an image.
         InputTooLarge: one input is over the limit.
     """
-    loaded = Loaded(limits)
-    if stdin:
-        check_size(STDIN_NAME, len(stdin), limits.bytes)
-        loaded.add(STDIN_NAME, stdin)
-    for name in files:
-        if name.startswith(URL_SCHEMES):
-            _add_page(loaded, name, limits)
-        elif os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            _add_folder(loaded, Path(name), limits)
-        else:
-            loaded.add(name, read_bytes(Path(name), limits.bytes))
+    with closing(Loaded(limits)) as loaded:
+        if stdin:
+            check_size(STDIN_NAME, len(stdin), limits.bytes)
+            loaded.add(STDIN_NAME, stdin)
+        for name in files:
+            if name.startswith(URL_SCHEMES):
+                _add_page(loaded, name, limits)
+            elif os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises where it may not look
+                _add_folder(loaded, Path(name), limits)
+            else:
+                loaded.add(name, read_bytes(Path(name), limits.bytes))
     return loaded
 
 
@@ -118,7 +130,8 @@ def _add_folder(loaded: Loaded, folder: Path, limits: InputLimits) -> None:
         except InputUnreadable:
             binaries += 1
             continue
-        size += len(data)
+        # A document may be packed: what it holds counts too.
+        size += max(len(data), len(loaded.attachments[-1].text or ""))
         check_size(str(folder), size, limits.bytes)
     if binaries:
         loaded.warnings.append(f"{folder}: {binaries} binary or very large files were left out")

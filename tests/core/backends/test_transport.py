@@ -253,6 +253,29 @@ def test_silence_while_connecting_times_out() -> None:
         fetch(url, connect_s=SHORT_S)
 
 
+def test_the_addresses_of_a_silent_host_share_the_time_to_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silent, waits = ("192.0.2.1", 80), list[float]()
+
+    class Socket(socket.socket):
+        def connect(self, address: tuple[str, int]) -> None:  # type: ignore[override]  # IPv4 only
+            if address != silent:
+                return super().connect(address)
+            waits.append(self.gettimeout() or 0)
+            raise TimeoutError
+
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", silent)] * 4
+    monkeypatch.setattr(socket, "socket", Socket)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
+    monkeypatch.setattr("agentctl.core.backends.transport.monotonic", lambda: sum(waits))
+
+    with pytest.raises(BackendTimeout, match="no connection to http://host within 10 s"):
+        fetch("http://host")
+
+    assert waits == [2.5] * 4
+
+
 @pytest.mark.parametrize("answer", [b"", CHUNKED])
 def test_silence_before_the_first_byte_times_out(answer: bytes) -> None:
     with serve(answer, hold=True) as server:
