@@ -151,7 +151,10 @@ class LogFile(logging.Handler):
         from agentctl.core.file_lock import locked
 
         old = [self._path, *(Path(f"{self._path}.{n + 1}") for n in range(_KEPT_FILES))]
-        with suppress(BackendBusy, StorageError, OSError), locked(Path(f"{self._path}.lock"), "rotation"):
+        with (
+            suppress(BackendBusy, StorageError, OSError),
+            locked(Path(f"{self._path}.lock"), "rotation"),
+        ):
             # Between the first look and the lock it may have been done.
             if self._is_full(line):
                 for source, target in reversed(list(pairwise(old))):

@@ -1,9 +1,15 @@
 """One page of the web, fetched because the user named its address."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agentctl.core.errors import InputMissing, InputTooLarge
 from agentctl.core.files import read_up_to
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
+    from typing import IO
+    from urllib.request import OpenerDirector, Request
 
 URL_SCHEMES = ("http://", "https://")
 URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"
@@ -29,23 +35,25 @@ def url_path(url: str) -> str:
         return url
 
 
-def fetch_page(url: str, limit: int, timeout_s: float) -> WebPage:
+def fetch_page(url: str, limit: int, timeout_s: float, *, same_site: bool = False) -> WebPage:
     """The page, at most `limit` bytes; `timeout_s` bounds each silence of the server.
 
+    With `same_site` it is not followed to another host, for whoever was allowed this one only.
+
     Raises:
-        InputMissing: there is none, or it cannot be had.
+        InputMissing: there is none, it cannot be had, or it has gone to another host.
         InputTooLarge: it has more than `limit` bytes.
     """
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.parse import quote
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
 
     try:
         # The user named this address, and the scheme was checked.
         address = quote(url, safe=URL_LETTERS)
         request = Request(address, headers={"User-Agent": "agentctl"})  # noqa: S310 - as above
-        with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
+        with _opener(same_site=same_site).open(request, timeout=timeout_s) as answer:
             data = read_up_to(answer, limit + 1)
             is_cut = bool(answer.length) and len(data) <= limit
             page = WebPage(
@@ -62,3 +70,31 @@ def fetch_page(url: str, limit: int, timeout_s: float) -> WebPage:
     if len(data) > limit:
         raise InputTooLarge(f"{url} is larger than {limit:,} bytes", "save a part of it in a file")
     return page
+
+
+def _opener(*, same_site: bool) -> "OpenerDirector":
+    from urllib.error import HTTPError
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    class SameSite(HTTPRedirectHandler):
+        def redirect_request(
+            self,
+            req: "Request",
+            fp: "IO[bytes]",
+            code: int,
+            msg: str,
+            headers: "HTTPMessage",
+            newurl: str,
+        ) -> "Request | None":
+            if _site(newurl) != _site(req.full_url):
+                raise HTTPError(req.full_url, code, f"leads to {newurl}", headers, fp)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    return build_opener(*([SameSite] if same_site else []))
+
+
+def _site(url: str) -> str:
+    """The host of an address, one with or without its `www`."""
+    from urllib.parse import urlsplit
+
+    return (urlsplit(url).hostname or "").removeprefix("www.")

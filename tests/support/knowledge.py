@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agentctl.core.embedding.reranker import Reranker
 from agentctl.core.knowledge.ingestion import Ingestion, Limits
 from agentctl.core.knowledge.library import (
     IngestReport,
@@ -41,6 +42,7 @@ class Library:
         self.store = DocumentStore(self.connection)
         self.embedder = embedder or HashingEmbedder()
         self.others: list[HashingEmbedder] = []
+        self.reranker: Reranker | None = None
         self.steps: list[IngestStep] = []
 
     def ingest(self, *sources: Path | str, **options: Any) -> IngestReport:  # Any: request fields
@@ -72,12 +74,9 @@ class Library:
         found = self.profiled().for_searching()
         assert found is not None
         profile, embedder = found
-        retriever = Retriever(
-            self.store.lookup(profile),
-            VectorIndex(self.connection, self.indexes, profile),
-            embedder,
-            lambda identifier: self.store.document(identifier)[0].text,
-        )
+        lookup = self.store.lookup(profile)
+        index = VectorIndex(self.connection, self.indexes, profile)
+        retriever = Retriever(lookup, index, embedder, lookup.text, self.reranker)
         return retriever.search(SearchRequest(query=query, **options))
 
     def hits(self, query: str, **options: Any) -> list[Source]:  # Any: request fields

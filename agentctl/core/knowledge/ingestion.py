@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
@@ -47,6 +47,7 @@ from agentctl.core.knowledge.sources import (
     is_gone,
     read_candidate,
     selects,
+    state_of,
 )
 from agentctl.core.knowledge.store import DocumentStore
 from agentctl.core.moments import moment_text
@@ -60,6 +61,8 @@ GROUP_DOCUMENTS = 64
 # A file that was changed so shortly before it was read may change again within one tick of the
 # file system's clock: its time says nothing then. Nanoseconds.
 RACY_NS = 2_000_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _POLL_S = 0.2
 # Characters of a collection's name.
@@ -119,7 +122,7 @@ class Ingestion:
         self._total = 0
         self._known: dict[str, KnownFile] = {}
         self._moved: dict[str, list[KnownFile]] = {}
-        self._seen: list[tuple[int, int, str | None, str, int]] = []
+        self._seen: list[tuple[int, int, str | None, str, int, str]] = []
         self._group: list[tuple[NewDocument, Prepared]] = []
 
     def run(self) -> IngestReport:
@@ -170,8 +173,7 @@ class Ingestion:
             self._report("unchanged", candidate.path)
             return None
         moved = self._moved_from(candidate, digest) if known is None else None
-        if moved is not None:
-            self._rename(moved, candidate, content)
+        if moved is not None and self._rename(moved, candidate, content):
             return None
         return self._read(candidate, content, digest)
 
@@ -179,7 +181,8 @@ class Ingestion:
         """Remembers when its file was changed last; of a page or a piped text nobody knows."""
         modified = iso_time(content.mtime_ns) if candidate.file is not None else None
         now = iso_time(self._now_ns())
-        self._seen.append((len(content.data), content.mtime_ns, modified, now, known.id))
+        size, path = len(content.data), candidate.path
+        self._seen.append((size, content.mtime_ns, modified, now, known.id, path))
 
     def _read(self, candidate: Candidate, content: Content, digest: str) -> NewDocument | None:
         document = self._reader.read(content.data, content.name)
@@ -244,16 +247,20 @@ class Ingestion:
                 return known
         return None
 
-    def _rename(self, known: KnownFile, candidate: Candidate, content: Content) -> None:
+    def _rename(self, known: KnownFile, candidate: Candidate, content: Content) -> bool:
+        """False, and nothing done, when the stored file was removed meanwhile."""
         self._known.pop(known.path)
         if not self._request.dry_run:
-            entry = self._store.entry(known.id)
-            title = entry.title if entry is not None else ""
-            if title == default_title(known.path):
-                title = default_title(candidate.path)
-            self._store.rename(known.id, candidate.path, title)
+            with self._store.writing():
+                entry = self._store.entry(known.id)
+                if entry is None or entry.path != known.path:
+                    return False
+                is_default = entry.title == default_title(known.path)
+                title = default_title(candidate.path) if is_default else entry.title
+                self._store.rename(known.id, candidate.path, title)
             self._see(known, candidate, content)
         self._report("updated", candidate.path)
+        return True
 
     def _prune(self, paths: set[str]) -> None:
         """Removes documents of the named folders that this ingest has not found."""
@@ -280,7 +287,8 @@ class Ingestion:
     def _drop(self, path: str) -> None:
         known = self._known.pop(path, None)
         if known is not None and not self._request.dry_run:
-            self._store.remove([known.id])
+            with self._store.writing():
+                self._store.remove([known.id] if self._store.is_current(known) else [])
 
     def _fail(self, path: str, error: AgentctlError) -> None:
         self._failed.append(Failure(path, error.slug, error.message, error.hint))
@@ -373,8 +381,8 @@ def default_title(path: str) -> str:
 
 def iso_time(ns: int) -> str:
     """Nanoseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    time_s = datetime.fromtimestamp(ns / 1e9, UTC)
-    return moment_text(time_s)
+    # Not `fromtimestamp`: Windows has none before 1970.
+    return moment_text(_EPOCH + timedelta(microseconds=ns // 1000))
 
 
 def _is_untouched(candidate: Candidate, known: KnownFile) -> bool:
@@ -382,9 +390,8 @@ def _is_untouched(candidate: Candidate, known: KnownFile) -> bool:
     if candidate.file is None:
         return False
     try:
-        status = candidate.file.stat()
-    except OSError:
+        size, mtime_ns = state_of(candidate.file)
+    except InputMissing:
         return False
-    return (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns) and iso_time(
-        status.st_mtime_ns + RACY_NS
-    ) < known.ingested
+    is_same = (size, mtime_ns) == (known.size, known.mtime_ns)
+    return is_same and iso_time(mtime_ns + RACY_NS) < known.ingested

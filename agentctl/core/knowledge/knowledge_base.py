@@ -107,8 +107,10 @@ class KnowledgeBase:
 
         def remove(store: "DocumentStore") -> "list[DocumentEntry]":
             entries = resolve_all(store.entries(collection), references)
-            store.remove([entry.id for entry in entries])
-            return entries
+            with store.writing():
+                current = [entry for entry in entries if store.is_current(entry)]
+                store.remove([entry.id for entry in current])
+            return current
 
         return await self._with_store(remove)
 
@@ -133,8 +135,8 @@ class KnowledgeBase:
         from agentctl.core.knowledge.transfer import export_lines
 
         def produce(emit: Callable[[str], None], stopped: threading.Event) -> None:
-            with self._store() as store:
-                for line in export_lines(store, collection):
+            with self._store() as store, closing(export_lines(store, collection)) as lines:
+                for line in lines:
                     emit(line)
 
         return self._streamed(produce)
@@ -283,13 +285,9 @@ class KnowledgeBase:
         from agentctl.core.knowledge.retrieval import Retriever
         from agentctl.core.knowledge.vectors import VectorIndex
 
-        return Retriever(
-            ChunkLookup(self._reading, profile),
-            VectorIndex(self._reading, self._paths.vector_indexes, profile),
-            embedder,
-            lambda identifier: store.document(identifier)[0].text,
-            self._reranker(),
-        )
+        lookup = ChunkLookup(self._reading, profile)
+        index = VectorIndex(self._reading, self._paths.vector_indexes, profile)
+        return Retriever(lookup, index, embedder, lookup.text, self._reranker())
 
     def _refresh_index(self) -> None:
         from agentctl.core.knowledge.vectors import VectorIndex

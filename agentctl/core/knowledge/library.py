@@ -60,6 +60,7 @@ class IngestRequest:
         force: read and embed again what has not changed.
         prune: remove documents of the named folders whose files are gone.
         dry_run: say what would be done.
+        same_site: take no page from another host than its address names.
     """
 
     sources: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class IngestRequest:
     force: bool = False
     prune: bool = False
     dry_run: bool = False
+    same_site: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

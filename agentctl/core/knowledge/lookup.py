@@ -1,6 +1,7 @@
 """What a search reads: chunks by keyword, by id and by vector, narrowed by filters."""
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,14 @@ class ChunkLookup:
         ):
             found[row[0]] = FoundChunk(*row)
         return found
+
+    def text(self, document: int) -> str:
+        """A document's whole text, empty when it is gone."""
+        with translated_errors():
+            row = self._connection.execute(
+                "SELECT text FROM documents WHERE id = ?", (document,)
+            ).fetchone()
+        return zlib.decompress(row[0]).decode() if row is not None else ""
 
     def vectors(
         self, identifiers: Sequence[int], documents: frozenset[int] | None = None

@@ -107,7 +107,8 @@ def join_neighbours(
     JOINED are joined, to passages of at most LONGEST_PASSAGE words.
 
     Args:
-        text_of: a document's whole text by its id; asked only where something may be joined.
+        text_of: a document's whole text by its id, empty when it is gone; asked only where
+            something may be joined.
     """
     passages, rest = list(candidates[:JOINED]), candidates[JOINED:]
     best = 0
@@ -140,11 +141,16 @@ def _standardised(values: Sequence[float]) -> list[float]:
 
 
 def _joined(one: Candidate, other: Candidate, text_of: Callable[[int], str]) -> Candidate | None:
-    """Both as one passage, or None when they do not follow each other or are too long."""
+    """Both as one passage.
+
+    None when they do not follow each other, are too long, or the text has changed since.
+    """
     first, second = sorted((one, other), key=lambda each: each.start)
     if one.document_id != other.document_id or second.start - first.end > _WIDEST_GAP:
         return None
     text = text_of(one.document_id)
+    if any(text[each.start : each.end] != each.text for each in (first, second)):
+        return None
     joined = text[first.start : second.end]
     if text[first.end : second.start].strip() or len(_WORD.findall(joined)) > LONGEST_PASSAGE:
         return None

@@ -51,13 +51,14 @@ def show(store: DocumentStore, reference: str, chunk: int | None) -> Passage:
     Raises:
         NotFound: none, or more than one document is meant, or the chunk is not of this one.
     """
-    meant = resolve(store.entries(), reference)
-    if len(meant) > 1:
-        raise NotFound(f"{reference} means {len(meant)} documents", "agentctl docs list")
-    entry = meant[0]
-    if chunk is not None:
-        return _chunk(store, entry, chunk)
-    document, _ = store.document(entry.id)
+    with store.snapshot():
+        meant = resolve(store.entries(), reference)
+        if len(meant) > 1:
+            raise NotFound(f"{reference} means {len(meant)} documents", "agentctl docs list")
+        entry = meant[0]
+        if chunk is not None:
+            return _chunk(store, entry, chunk)
+        document, _ = store.document(entry.id)
     lines = document.text.count("\n") + 1
     return Passage(
         document=entry,

@@ -65,10 +65,11 @@ class Reindexing:
         group: list[tuple[DocumentEntry, Prepared]] = []
         chunks = 0
         for identifier in self._store.unprofiled(building, GROUP_CHUNKS):
-            entry = self._store.entry(identifier)
-            if entry is None:
-                continue
-            document, context = self._store.document(identifier)
+            with self._store.snapshot():
+                entry = self._store.entry(identifier)
+                if entry is None:
+                    continue
+                document, context = self._store.document(identifier)
             group.append((entry, prepare(document, context, self._embedding.embedder)))
             chunks += len(group[-1][1].chunks)
             if chunks >= GROUP_CHUNKS:

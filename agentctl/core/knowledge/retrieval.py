@@ -39,7 +39,7 @@ class Retriever:
     """Searches one profile.
 
     Args:
-        text_of: a document's whole text by its id.
+        text_of: a document's whole text by its id, empty when it is gone.
         reranker: reads the best hits once more, or None.
     """
 

@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 # A file that somebody writes to is read again so often before it is given up.
 _ATTEMPTS = 3
+# The database holds times of these nanoseconds, from 1677 to 2262; some file systems know others.
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Something to take in. `path` is what its document is called.
 
-    `file` is None for a page or a piped text. `is_named` tells what the user named from what
-    was found in a folder.
+    `file` is None for a page or a piped text, which is in `piped`. `is_named` tells what the user
+    named from what was found in a folder.
     """
 
     path: str
     file: Path | None = None
+    piped: bytes | None = None
     is_named: bool = True
 
 
@@ -50,6 +53,7 @@ def find_candidates(
 ) -> list[Candidate]:
     """Everything the request names, each once, in order; what is not there goes to `failed`.
 
+    A piped text takes the place of a file or page of its title: it cannot be read again.
     What is found in agentctl's `own` folders is left out, unless the request names a place there.
     """
     found: dict[str, Candidate] = {}
@@ -58,7 +62,7 @@ def find_candidates(
             found.setdefault(candidate.path, candidate)
     if request.stdin is not None:
         title = well_formed(request.title or "")
-        found.setdefault(title, Candidate(title))
+        found[title] = Candidate(title, piped=request.stdin)
     return list(found.values())
 
 
@@ -74,10 +78,10 @@ def read_candidate(
     """
     if candidate.file is not None:
         return _read_file(candidate.file, limit)
-    if candidate.path.startswith(URL_SCHEMES):
-        page = fetch_page(candidate.path, limit, timeout_s)
-        return Content(page.data, page_name(url_path(candidate.path), page.media_type), now_ns)
-    return Content(request.stdin or b"", candidate.path, now_ns)
+    if candidate.piped is not None:
+        return Content(candidate.piped, candidate.path, now_ns)
+    page = fetch_page(candidate.path, limit, timeout_s, same_site=request.same_site)
+    return Content(page.data, page_name(url_path(candidate.path), page.media_type), now_ns)
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -167,19 +171,22 @@ def _why_missing(path: Path) -> InputMissing | None:
 
 def _read_file(file: Path, limit: int) -> Content:
     for _ in range(_ATTEMPTS):
-        before = _state(file)
+        before = state_of(file)
         if not on_disk(file).is_file():
             raise InputUnreadable(f"{file} is no regular file", "name a file or a folder")
         data = read_bytes(file, limit, "knowledge.file_bytes")
-        if _state(file) == before == (len(data), before[1]):
+        if state_of(file) == before == (len(data), before[1]):
             return Content(data, file.name, before[1])
     raise InputUnreadable(f"{file} changed while it was read", "ingest it again when it is at rest")
 
 
-def _state(file: Path) -> tuple[int, int]:
-    """Its size in bytes, and when it was changed last."""
+def state_of(file: Path) -> tuple[int, int]:
+    """Its size in bytes, and when it was changed last, as near as can be stored.
+
+    Raises InputMissing.
+    """
     try:
         status = on_disk(file).stat()
     except OSError as error:
         raise InputMissing(f"{file}: {error.strerror}", "check the path and its rights") from None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, min(max(status.st_mtime_ns, _EARLIEST_NS), _LATEST_NS)

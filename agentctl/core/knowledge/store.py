@@ -8,6 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from agentctl.core.embedding.base import EmbedderProfile
@@ -32,9 +33,11 @@ from agentctl.core.storage import transaction, translated_errors
 if TYPE_CHECKING:
     from agentctl.core.embedding.base import Vectors
 
+# In the order of the fields of an entry.
 _ENTRY = """d.id, d.collection, d.path, d.title, d.media_type, d.size, d.hash, d.modified,
     d.ingested, (SELECT count(*) FROM chunks c WHERE c.document = d.id AND c.profile =
     coalesce((SELECT id FROM embedding_profiles WHERE is_active), 0))"""
+_FIELDS = tuple(field.name for field in fields(DocumentEntry))
 
 
 class DocumentStore:
@@ -45,6 +48,25 @@ class DocumentStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All that is done within is one transaction."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with translated_errors(), transaction(self._connection):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read within is of one moment, and nobody waits for it."""
+        with translated_errors():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
 
     def lookup(self, profile: StoreProfile) -> ChunkLookup:
         """What a search reads."""
@@ -67,7 +89,7 @@ class DocumentStore:
         self, embedder: EmbedderProfile, chunker: str, *, active: bool = True
     ) -> StoreProfile:
         """The profile as it was stored: another process's, if that was quicker."""
-        with self._writing():
+        with self.writing():
             found = self.profile(active=active)
             if found is None:
                 cursor = self._connection.execute(
@@ -79,14 +101,14 @@ class DocumentStore:
 
     def remove_profile(self, profile: StoreProfile) -> None:
         """Removes a profile with its chunks."""
-        with self._writing():
+        with self.writing():
             self._connection.execute("DELETE FROM embedding_profiles WHERE id = ?", (profile.id,))
             self._connection.execute("DELETE FROM pending_vectors")
         self._remove_strays()
 
     def activate(self, profile: StoreProfile) -> bool:
         """Makes it the one searches use; False, and nothing done, while a document lacks it."""
-        with self._writing():
+        with self.writing():
             if self.unprofiled(profile, 1):
                 return False
             self._connection.execute("DELETE FROM embedding_profiles WHERE is_active")
@@ -123,14 +145,10 @@ class DocumentStore:
         `vectors` has a row for each chunk of each document, in their order.
         """
         blobs = iter(encode_vectors(vectors))
-        with self._writing():
+        with self.writing():
             for new, prepared in group:
                 identifier = self._put_row(new)
-                self._connection.execute(
-                    "DELETE FROM vectors WHERE chunk IN (SELECT id FROM chunks WHERE document = ?)",
-                    (identifier,),
-                )
-                self._connection.execute("DELETE FROM chunks WHERE document = ?", (identifier,))
+                self._remove_chunks(identifier)
                 self._add_chunks(profile, identifier, prepared, blobs)
 
     def keep_vectors(
@@ -138,7 +156,7 @@ class DocumentStore:
     ) -> None:
         """Remembers vectors whose documents are not stored yet; storing them forgets these."""
         rows = zip(hashes, encode_vectors(vectors), strict=True)
-        with self._writing():
+        with self.writing():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO pending_vectors (profile, hash, embedding)"
                 " VALUES (?, ?, ?)",
@@ -147,14 +165,14 @@ class DocumentStore:
 
     def forget_kept_vectors(self) -> None:
         """Those of documents that were never stored, because they have changed or are gone."""
-        with self._writing():
+        with self.writing():
             self._connection.execute("DELETE FROM pending_vectors")
 
     def put_chunks(
         self, profile: StoreProfile, entry: DocumentEntry, prepared: Prepared, vectors: "Vectors"
     ) -> None:
         """Adds a stored document's chunks of another profile, unless it has changed since."""
-        with self._writing():
+        with self.writing():
             row = self._connection.execute(
                 "SELECT hash, ingested FROM documents WHERE id = ?", (entry.id,)
             ).fetchone()
@@ -164,7 +182,7 @@ class DocumentStore:
 
     def rename(self, identifier: int, path: str, title: str) -> None:
         """Moves a document; its chunks and vectors stay as they are."""
-        with self._writing():
+        with self.writing():
             self._connection.execute(
                 "UPDATE documents SET path = ?, title = ? WHERE id = ?", (path, title, identifier)
             )
@@ -173,26 +191,28 @@ class DocumentStore:
                 (title_words(title, path), identifier),
             )
 
-    def touch(self, seen: Iterable[tuple[int, int, str | None, str, int]]) -> None:
-        """Remembers (size, mtime_ns, modified, ingested, id) of what turned out to be unchanged.
+    def touch(self, seen: Iterable[tuple[int, int, str | None, str, int, str]]) -> None:
+        """Remembers (size, mtime_ns, modified, ingested, id, path) of what has not changed.
 
-        `modified` is None where nothing tells when it was.
+        `modified` is None where nothing tells when it was. What was removed meanwhile is left out.
         """
-        with self._writing():
+        with self.writing():
             self._connection.executemany(
                 "UPDATE documents SET size = ?, mtime_ns = ?, modified = coalesce(?, modified),"
-                " ingested = ? WHERE id = ?",
+                " ingested = ? WHERE id = ? AND path = ?",
                 seen,
             )
 
     def remove(self, identifiers: Iterable[int]) -> None:
-        with self._writing():
+        with self.writing():
             for identifier in identifiers:
-                self._connection.execute(
-                    "DELETE FROM vectors WHERE chunk IN (SELECT id FROM chunks WHERE document = ?)",
-                    (identifier,),
-                )
+                self._remove_chunks(identifier)
                 self._connection.execute("DELETE FROM documents WHERE id = ?", (identifier,))
+
+    def is_current(self, document: KnownFile | DocumentEntry) -> bool:
+        """Whether its id still means it: that of a removed document is given to a new one."""
+        entry = self.entry(document.id)
+        return entry is not None and entry.path == document.path
 
     def known_files(self, collection: str) -> dict[str, KnownFile]:
         """By path."""
@@ -213,8 +233,9 @@ class DocumentStore:
     def entry(self, identifier: int) -> DocumentEntry | None:
         return next(iter(self._entries("WHERE d.id = ?", (identifier,))), None)
 
-    def entries_by_path(self, path: str) -> list[DocumentEntry]:
-        return self._entries("WHERE d.path = ? ORDER BY d.id", (path,))
+    def entry_at(self, collection: str, path: str) -> DocumentEntry | None:
+        found = self._entries("WHERE d.collection = ? AND d.path = ?", (collection, path))
+        return next(iter(found), None)
 
     def document(self, identifier: int) -> tuple[Document, str]:
         """The document as it was read, and its context."""
@@ -277,32 +298,7 @@ class DocumentStore:
     def _entries(self, where: str, parameters: Sequence[object]) -> list[DocumentEntry]:
         with translated_errors():
             rows = self._connection.execute(f"SELECT {_ENTRY} FROM documents d {where}", parameters)
-            return [
-                DocumentEntry(
-                    id=number,
-                    collection=collection,
-                    path=path,
-                    title=title,
-                    media_type=media_type,
-                    size=size,
-                    hash=digest,
-                    modified=modified,
-                    ingested=ingested,
-                    chunks=chunks,
-                )
-                for (
-                    number,
-                    collection,
-                    path,
-                    title,
-                    media_type,
-                    size,
-                    digest,
-                    modified,
-                    ingested,
-                    chunks,
-                ) in rows
-            ]
+            return [DocumentEntry(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
     def _put_row(self, new: NewDocument) -> int:
         row = self._connection.execute(
@@ -369,11 +365,18 @@ class DocumentStore:
             [(profile.id, key) for key in prepared.hashes],
         )
 
+    def _remove_chunks(self, identifier: int) -> None:
+        self._connection.execute(
+            "DELETE FROM vectors WHERE chunk IN (SELECT id FROM chunks WHERE document = ?)",
+            (identifier,),
+        )
+        self._connection.execute("DELETE FROM chunks WHERE document = ?", (identifier,))
+
     def _remove_strays(self) -> None:
         """Chunks of profiles that are gone; a few at a time, so that nobody waits for long."""
         last = 0
         while True:
-            with self._writing():
+            with self.writing():
                 strays = [
                     row[0]
                     for row in self._connection.execute(
@@ -389,8 +392,3 @@ class DocumentStore:
                     self._connection.execute(
                         f"DELETE FROM {table} WHERE {column} IN ({marks(strays)})", strays
                     )
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with translated_errors(), transaction(self._connection):
-            yield

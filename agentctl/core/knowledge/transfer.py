@@ -9,7 +9,7 @@ from a stranger: a line is what an export would hold, or it is refused.
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import count as numbers
 from pathlib import Path
@@ -62,8 +62,13 @@ class _Exported:
     vectors: dict[str, bytes]
 
 
-def export_lines(store: DocumentStore, collection: str | None) -> Iterator[str]:
-    """The header, then the documents in the order of collection and path."""
+def export_lines(store: DocumentStore, collection: str | None) -> Generator[str, None, None]:
+    """The header, then the documents in the order of collection and path, all of one moment."""
+    with store.snapshot():
+        yield from _exported(store, collection)
+
+
+def _exported(store: DocumentStore, collection: str | None) -> Iterator[str]:
     profile = store.profile()
     yield _encode(_Header(format=FORMAT, version=VERSION, profile=_spec(profile)))
     for entry in store.entries(collection):
@@ -137,8 +142,7 @@ def import_lines(
 
 
 def _status(store: DocumentStore, new: NewDocument) -> IngestStatus:
-    entries = store.entries_by_path(new.path)
-    old = next((entry for entry in entries if entry.collection == new.collection), None)
+    old = store.entry_at(new.collection, new.path)
     if old is None:
         return "added"
     return "unchanged" if old.hash == new.hash else "updated"

@@ -51,8 +51,9 @@ class History(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
-        entries = self.library.store.entries_by_path(str(self.files / name))
-        self.library.store.remove([entry.id for entry in entries])
+        entry = self.library.store.entry_at("default", str(self.files / name))
+        if entry is not None:
+            self.library.store.remove([entry.id])
 
     @rule(force=st.booleans())
     def reindex(self, force: bool) -> None:

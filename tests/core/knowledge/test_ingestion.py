@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agentctl.core.errors import EmbedderChanged
-from agentctl.core.knowledge.ingestion import default_title
+from agentctl.core.knowledge.ingestion import default_title, iso_time
 from agentctl.core.knowledge.loaders.docx import MEDIA_TYPE as DOCX
 from agentctl.core.knowledge.profile import ProfiledEmbedder
 from tests.support.file_server import FileServer, ServedFile
@@ -178,6 +178,27 @@ def test_piped_text_is_a_document_under_its_title(library: Library) -> None:
     assert library.paths() == ["fruit"]
 
 
+def test_piped_text_may_be_called_as_a_page_is(library: Library) -> None:
+    with FileServer().running() as server:
+        url = f"{server.url}/figs.txt"
+        server.files["/figs.txt"] = ServedFile(b"Figs are sweet.", content_type="text/plain")
+        library.ingest(stdin=b"Lemons are sour.", title=url)
+
+    assert [(hit.path, hit.text) for hit in library.hits("figs lemons")] == [
+        (url, "Lemons are sour.")
+    ]
+
+
+def test_piped_text_goes_before_a_file_that_is_called_the_same(
+    library: Library, notes: Path
+) -> None:
+    report = library.ingest(notes, stdin=b"Lemons are sour.", title=str(notes / "pear.md"))
+
+    assert report.added == 3
+    assert "Lemons are sour." in [hit.text for hit in library.hits("lemons")]
+    assert "Pears" not in str(library.state())
+
+
 def test_a_page_is_fetched_and_read_as_text(library: Library) -> None:
     html = b"<html><title>Fruit</title><body><h1>Figs</h1><p>Figs are sweet.</p></body></html>"
     with FileServer().running() as server:
@@ -229,6 +250,46 @@ def test_a_new_time_of_an_unchanged_file_is_remembered(library: Library, notes: 
     assert library.ingest(notes).unchanged == 2
     hits = library.hits("apples pears", until="1970-01-04")
     assert {Path(hit.path).name for hit in hits} == {"apple.md", "peach.md"}
+
+
+@pytest.mark.parametrize("time_ns", [-(10**19), -1, 0, 2 * 10**19, 10**21])
+def test_a_file_of_any_date_is_taken_in(time_ns: int, library: Library, notes: Path) -> None:
+    try:
+        os.utime(notes / "apple.md", ns=(time_ns, time_ns))
+    except (OSError, OverflowError):
+        pytest.skip("the file system knows no such date")
+
+    assert library.ingest(notes).failed == ()
+    assert library.ingest(notes).unchanged == 3
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (1_700_000_000_123_999_999, "2023-11-14T22:13:20.123Z"),
+        (-(2**63), "1677-09-21T00:12:43.145Z"),
+        (2**63 - 1, "2262-04-11T23:47:16.854Z"),
+    ],
+)
+def test_all_times_that_can_be_stored_can_be_told(time_ns: int, text: str) -> None:
+    assert iso_time(time_ns) == text
+
+
+def test_a_file_that_windows_opens_by_another_path_is_not_read_again(
+    library: Library, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, opened = notes / "named.md", notes / "pear.md"
+    for module in ("agentctl.core.knowledge.sources", "agentctl.core.files"):
+        monkeypatch.setattr(f"{module}.on_disk", lambda path: opened if path == named else path)
+    os.utime(opened, (86_400, 86_400))
+    assert library.ingest(named).added == 1
+    opened.write_text("# Pear\n\nPears are brown.")
+    os.utime(opened, (86_400, 86_400))
+
+    # Of the same size and time: only reading it would tell.
+    assert library.ingest(named).unchanged == 1
 
 
 def test_a_page_that_has_not_changed_keeps_its_time(library: Library) -> None:

@@ -161,6 +161,13 @@ def test_hits_around_the_best_join_it() -> None:
     assert (joined.text, joined.score, joined.chunk_id) == (text, 0.9, middle.chunk_id)
 
 
+def test_hits_of_a_text_that_has_changed_stay_as_they_were_found() -> None:
+    hits = [candidate(0, "Old alpha.", score=0.9), candidate(12, "Old beta.")]
+    assert join_neighbours(hits, lambda _: "Something else now stands here.") == hits
+    assert join_neighbours(hits, lambda _: "Old alpha.\n\nNew.") == hits
+    assert join_neighbours(hits, lambda _: "") == hits
+
+
 def test_far_down_nothing_is_joined_and_no_text_is_asked_for() -> None:
     candidates = [candidate(0, f"hit {n}", document=n) for n in range(JOINED)]
     candidates += [candidate(0, "one", document=99), candidate(4, "two", document=99)]

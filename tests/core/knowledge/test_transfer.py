@@ -87,6 +87,20 @@ def test_a_damaged_line_is_named_and_what_came_before_it_is_kept(
     other.assert_whole()
 
 
+def test_no_line_of_an_import_looks_through_all_documents(library: Library, tmp_path: Path) -> None:
+    file = export(library, tmp_path / "all.jsonl")
+    statements: list[str] = []
+    library.connection.set_trace_callback(statements.append)
+
+    import_into(library, file)
+
+    library.connection.set_trace_callback(None)
+    looked = {each for each in statements if each.startswith("SELECT")}
+    plans = [library.connection.execute(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in looked]
+    assert any("documents d" in each for each in looked)
+    assert not [step for plan in plans for *_, step in plan if step.startswith("SCAN d")]
+
+
 def test_a_file_that_is_not_there_is_told(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="No such file"):
         import_into(library, tmp_path / "nowhere.jsonl")

@@ -52,7 +52,9 @@ class Base:
         cut = tuple(Chunk(n, n + 1, "x", "", None, None, None) for n in range(chunks))
         prepared = Prepared(cut, ("x",) * chunks, (b"x",) * chunks)
         self.store.put(self.profile, [(new, prepared)], vectors)
-        return self.store.entries_by_path(path)[0].id
+        entry = self.store.entry_at(collection, path)
+        assert entry is not None
+        return entry.id
 
     def index(self) -> VectorIndex:
         return VectorIndex(self.connection, self.folder, self.profile)
