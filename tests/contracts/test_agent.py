@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from contextlib import aclosing
 from dataclasses import replace
@@ -16,8 +18,9 @@ from agentctl.core.agents.run_request import (
     ResumeRequest,
 )
 from agentctl.core.agents.run_store import RunStore
+from agentctl.core.agents.sandbox.sandbox import probe
 from agentctl.core.config import default_settings
-from agentctl.core.errors import UsageProblem
+from agentctl.core.errors import NotFound, StorageError, UsageProblem
 from agentctl.core.events import (
     ApprovalGiven,
     ApprovalRequired,
@@ -34,7 +37,21 @@ from agentctl.core.events import (
 from agentctl.core.storage import open_database
 from tests.support import mcp_server
 from tests.support import ollama_server as wire
-from tests.support.agents import CODE, GRAPH, KINDS, TEAM_KIND, Bench, Kind, call, end_of, only, say
+from tests.support.agents import (
+    CODE,
+    GRAPH,
+    KINDS,
+    TEAM_KIND,
+    Bench,
+    Json,
+    Kind,
+    call,
+    end_of,
+    only,
+    say,
+)
+
+SANDBOX = probe(os.environ)
 
 
 @pytest.fixture
@@ -168,6 +185,28 @@ def test_the_round_limit_ends_a_run_and_keeps_what_it_had(bench: Bench, kind: Ki
     assert end_of(events).status == "max_rounds"
     assert len(only(UsageMeasured, events)) == 2
     assert [each.code for each in only(WarningRaised, events)] == ["limit"]
+
+
+def test_the_time_limit_holds_when_nothing_can_be_written_down_about_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [say("word " * 10_000) | {"delay_s": 0.01}]
+    append = RunStore.append_event
+
+    def refuse(*_: object) -> bool:
+        raise StorageError("no space left on the disk", "free some")
+
+    def append_most(store: RunStore, event: Event) -> None:
+        if isinstance(event, WarningRaised):
+            refuse()
+        append(store, event)
+
+    monkeypatch.setattr(RunStore, "append_event", append_most)
+    monkeypatch.setattr(RunStore, "is_cancelled", refuse)
+
+    events = bench.run(GRAPH, steps, limits=LimitChanges(seconds=0.1))
+
+    assert end_of(events).status == "timeout"
 
 
 def test_the_last_round_is_for_the_answer(bench: Bench) -> None:
@@ -322,6 +361,24 @@ def test_a_run_is_cancelled_from_another_process(bench: Bench, kind: Kind) -> No
     assert end_of(asyncio.run(run())).status == "cancelled"
 
 
+def test_a_cancelled_run_takes_no_answer_until_it_is_told_to_go_on(
+    bench: Bench, kind: Kind
+) -> None:
+    steps = kind.steps([call("write_file", path="new.txt", content="x")], "Done.")
+    run = bench.run(kind, steps)[0].run_id
+    answer = ApprovalAnswer(run=run, allow=True)
+    asyncio.run(bench.workspace().cancel_run(run))
+
+    with pytest.raises(NotFound, match=r"no call of run .* waits"):
+        asyncio.run(bench.workspace().answer_run(answer))
+    again = bench.resume(ResumeRequest(run=run))
+    asyncio.run(bench.workspace().answer_run(answer))
+    after = bench.resume(ResumeRequest(run=run))
+
+    assert [each.tool for each in only(ApprovalRequired, again)] == ["write_file"]
+    assert end_of(after).status == "done"
+
+
 def test_somebody_who_is_there_answers_at_once(bench: Bench, kind: Kind) -> None:
     steps = kind.steps([call("write_file", path="new.txt", content="hello")], "Done.")
 
@@ -344,6 +401,46 @@ def test_somebody_who_is_there_answers_at_once(bench: Bench, kind: Kind) -> None
     assert (bench.folder / "new.txt").read_text() == "hello"
 
 
+def test_an_answer_that_comes_while_a_run_is_about_to_wait_is_not_lost(
+    bench: Bench, kind: Kind
+) -> None:
+    steps = kind.steps([call("write_file", path="new.txt", content="hello")], "Done.")
+
+    events = asyncio.run(_with_an_answer_at_once(bench, kind, steps))
+
+    assert (end_of(events).status, end_of(events).answer) == ("done", "Done.")
+    assert (bench.folder / "new.txt").read_text() == "hello"
+
+
+async def _with_an_answer_at_once(bench: Bench, kind: Kind, steps: list[Json]) -> list[Event]:
+    """The events of a run at which nobody is there, and whose model goes on with its script."""
+    workspace, seen = bench.workspace(), []
+    async with aclosing(workspace.run_agent(bench.request(kind, steps))) as events:
+        async for event in events:
+            seen.append(event)
+            if isinstance(event, ApprovalRequired):
+                await workspace.answer_run(ApprovalAnswer(run=event.run_id, allow=True))
+                bench.script(steps[len(only(UsageMeasured, seen)) :])
+    await workspace.close()
+    return seen
+
+
+def test_a_run_that_is_cancelled_while_it_is_about_to_wait_is_over(bench: Bench) -> None:
+    steps = [call("write_file", path="new.txt", content="x")]
+
+    async def run() -> str:
+        workspace = bench.workspace()
+        async with aclosing(workspace.run_agent(bench.request(GRAPH, steps))) as events:
+            async for event in events:
+                if isinstance(event, ApprovalRequired):
+                    await workspace.cancel_run(event.run_id)
+        status = (await workspace.show_run("latest")).run.status
+        await workspace.close()
+        return status
+
+    assert asyncio.run(run()) == "cancelled"
+
+
 def test_python_runs_in_the_sandbox(bench: Bench, kind: Kind) -> None:
     code = "import os\nprint(sorted(os.environ.get('HOME', '')), 6 * 7)"
 
@@ -354,6 +451,27 @@ def test_python_runs_in_the_sandbox(bench: Bench, kind: Kind) -> None:
     assert "42" in finished.result
     assert str(Path.home()) not in finished.result
     assert end_of(events).status == "done"
+
+
+@pytest.mark.skipif(SANDBOX.kind == "none", reason=SANDBOX.detail)
+def test_git_makes_nothing_unasked_of_what_a_strangers_folder_says(bench: Bench) -> None:
+    path = bench.paths.agents / "graph.toml"
+    path.write_text(path.read_text().replace('tools = ["now"', 'tools = ["run_shell", "now"'))
+    subprocess.run(["git", "init", "-q", str(bench.folder)], check=True)
+    with (bench.folder / ".git" / "config").open("a") as config:
+        config.write(
+            '[core]\n\tfsmonitor = "echo it runs; echo evil > .git/hooks/pre-commit; false"\n'
+        )
+    commands = [call("run_shell", command=each) for each in ("git status", "touch made.txt")]
+
+    run = bench.run(GRAPH, [*commands, say("Done.")])[0].run_id
+    asyncio.run(bench.workspace().answer_run(ApprovalAnswer(run=run, allow=True)))
+    bench.resume(ResumeRequest(run=run))
+
+    decided = asyncio.run(bench.workspace().show_run(run)).decisions
+    assert [each.decided_by for each in decided] == ["policy", "user"]
+    assert not (bench.folder / ".git" / "hooks" / "pre-commit").exists()
+    assert (bench.folder / "made.txt").exists()
 
 
 def test_variables_of_python_outlive_a_wait(bench: Bench, kind: Kind) -> None:
@@ -583,3 +701,18 @@ def test_a_run_that_ended_needs_a_further_task_to_go_on(bench: Bench) -> None:
 
     with pytest.raises(UsageProblem):
         bench.resume(ResumeRequest(run=run))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_a_link_to_the_work_folder_is_followed_once(bench: Bench, tmp_path: Path) -> None:
+    (bench.folder / "note.md").write_text("The lamp is green.")
+    (tmp_path / "link").symlink_to(bench.folder)
+    calls = [call("read_file", path="note.md"), call("run_shell", command="cat note.md")]
+    path = bench.paths.agents / "graph.toml"
+    path.write_text(path.read_text().replace('tools = ["now"', 'tools = ["run_shell", "now"'))
+
+    events = bench.run(GRAPH, [*calls, say("Green.")], folder=tmp_path / "link")
+
+    assert end_of(events).status == "done"
+    assert all("The lamp is green." in each.result for each in only(ToolFinished, events))
+    assert asyncio.run(bench.workspace().show_run("latest")).run.folder == str(bench.folder)

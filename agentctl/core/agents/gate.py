@@ -101,6 +101,7 @@ class Gate:
         Does not return when the run ends here: the caller is cancelled.
         """
         context = self._context
+        call = self._with_own_id(speaker, call)
         recorded = context.record.results.get(call.id)
         if recorded is not None:
             data = context.record.data.get(call.id)
@@ -142,6 +143,20 @@ class Gate:
         )
         return result
 
+    def _with_own_id(self, speaker: str, call: ToolCall) -> ToolCall:
+        """Code that is run again may ask for something else in the place of an earlier call: that
+        is a call of its own, which nobody has decided on and which has no result."""
+        import msgspec
+
+        args = msgspec.json.decode(msgspec.json.encode(call.arguments))  # as the log holds them
+        own, number = call.id, 1
+        while (asked := self._context.record.asked.get(own)) is not None:
+            if (asked.agent, asked.tool, asked.args) == (speaker, call.name, args):
+                break
+            number += 1
+            own = f"{call.id}~{number}"
+        return replace(call, id=own)
+
     def _tell_sources(self, data: JsonObject) -> None:
         """Passages that the model may cite from here on."""
         import msgspec
@@ -166,10 +181,11 @@ class Gate:
             )
         self._check_new(speaker, call)
         args = await self._permit(speaker, tool, call)
-        self._check_still(speaker, tool, call, args)
+        is_read_only = self._check_still(speaker, tool, call, args)
         place = replace(
             self._context.place,
             call_id=call.id,
+            is_read_only=is_read_only,
             call_tool=self.for_speaker(speaker, tools, is_within=True),
         )
         return await self._run(tool, args, place)
@@ -215,15 +231,17 @@ class Gate:
         )
         return await self._obey(tool, decision)
 
-    def _check_still(self, speaker: str, tool: Tool, call: ToolCall, args: JsonObject) -> None:
-        """Raises ToolFailed when the call would no longer touch what was decided on.
+    def _check_still(self, speaker: str, tool: Tool, call: ToolCall, args: JsonObject) -> bool:
+        """Whether a rule for what only reads has allowed it, and nobody else.
 
-        Between a decision and its call there may be days, and other calls: what was a folder of
-        the work folder can be a link that leads out of it by now.
+        Raises ToolFailed when the call would no longer touch what was decided on. Between a
+        decision and its call there may be days, and other calls: what was a folder of the work
+        folder can be a link that leads out of it by now.
         """
         verdict = self._verdict(speaker, tool, args)
-        if verdict.decision == "allow" or (verdict.decision == "ask" and self._was_asked(call)):
-            return
+        was_asked = self._was_asked(call)
+        if verdict.decision == "allow" or (verdict.decision == "ask" and was_asked):
+            return verdict.read_only and not was_asked
         self._context.was_denied = True
         raise ToolFailed(
             f"this call is denied: since it was decided on, what it touches has changed "
@@ -295,6 +313,7 @@ class Gate:
                 )
             )
             while True:
+                await context.check_running()
                 latest = context.store.decisions(context.run_id, decision.call_id)[-1]
                 if latest.decision != "pending":
                     return latest

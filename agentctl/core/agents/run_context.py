@@ -21,6 +21,7 @@ from agentctl.core.events import (
     Event,
     RunStarted,
     RunStatus,
+    ToolCallRequested,
     ToolFinished,
     WarningRaised,
 )
@@ -52,10 +53,12 @@ class Used:
 class Record:
     """What a run goes on from: turns and tool results by their keys, the tasks that were done.
 
-    `begun` are calls that were about to run when the run's process ended.
+    `asked` is what was asked for under each id of a call. `begun` are calls that were about to run
+    when the run's process ended.
     """
 
     turns: dict[str, Turn] = field(default_factory=dict)
+    asked: dict[str, ToolCallRequested] = field(default_factory=dict)
     results: dict[str, ToolFinished] = field(default_factory=dict)
     data: dict[str, JsonObject] = field(default_factory=dict)
     whole_tasks: frozenset[int] = frozenset()
@@ -70,6 +73,7 @@ class Record:
         }
         return cls(
             {turn.key: turn for turn in store.turns(run)},
+            {each.call_id: each for each in events if isinstance(each, ToolCallRequested)},
             results,
             {str(body["call_id"]): body for body in store.entries(run, "tool_data")},
             frozenset(int(str(body["number"])) for body in store.entries(run, "task_done")),
@@ -173,10 +177,10 @@ class RunContext:
             await asyncio.get_running_loop().create_future()
 
     async def stop_at_limit(self, what: str) -> NoReturn:
+        self.stop("max_rounds")
         self.warn(
             "limit", f"the run was stopped: {what}; to go on: agentctl runs resume {self.run_id}"
         )
-        self.stop("max_rounds")
         await self.halt()
 
     async def begin_round(self) -> None:

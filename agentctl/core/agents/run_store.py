@@ -109,7 +109,12 @@ class RunStore:
     def set_status(
         self, run: str, status: StoredStatus, answer: str = "", model: str | None = None
     ) -> None:
-        with translated_errors():
+        """What a cancelled run had asked waits no more: it asks anew when it goes on."""
+        with translated_errors(), transaction(self._connection):
+            if status == "cancelled":
+                self._connection.execute(
+                    "DELETE FROM decisions WHERE run = ? AND decision = 'pending'", (run,)
+                )
             self._connection.execute(
                 "UPDATE runs SET status = ?, answer = ?, model = coalesce(?, model), updated = ?,"
                 " is_cancelled = CASE ? WHEN 'running' THEN 0 ELSE is_cancelled END WHERE id = ?",

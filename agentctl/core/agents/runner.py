@@ -8,7 +8,7 @@ cancelled writes that into its row.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -85,11 +85,13 @@ class AgentRunner:
         if name == ROUTER:
             name, reason = choose_agent(request.task, self._files.names())
         definition = self._files.load(name)
+        # Links are followed once: a link that changes later leads no run elsewhere.
+        folder = request.folder.resolve()
         spec = RunSpec(
             definition=replace(
                 definition,
                 model=request.model or definition.model,
-                instructions=instructions_for(definition, request.folder),
+                instructions=instructions_for(definition, folder),
             ),
             approve=request.approve,
             code_may_write=request.code_may_write,
@@ -99,7 +101,7 @@ class AgentRunner:
             agent=name,
             kind=definition.kind,
             task=request.task,
-            folder=str(request.folder),
+            folder=str(folder),
             spec=spec.encode(),
         )
         store.append(run, "task", {"text": request.task})
@@ -151,6 +153,40 @@ class AgentRunner:
         return True
 
     async def _run(self, begun: _Begun) -> AsyncGenerator[Event, None]:
+        """The events, to the one end. Whoever answers a run that looks alive leaves its going on to
+        it: one that was about to wait then goes on once more."""
+        end: RunFinished | None = None
+        try:
+            while end is None or self._was_answered(begun.id):
+                async with aclosing(self._hold(begun)) as events:
+                    async for event in events:
+                        if isinstance(event, RunFinished):
+                            end = event
+                        else:
+                            yield event
+        except asyncio.CancelledError:
+            if end is not None:
+                yield end
+            raise
+        except BackendBusy:
+            if end is None:
+                raise
+            # Somebody else goes on with it.
+        if end is not None:
+            yield end
+
+    def _was_answered(self, run: str) -> bool:
+        """Whether a run that is to wait has nothing to wait for. One that was cancelled is over."""
+        row = self.store.find(run)
+        if row.status != "waiting":
+            return False
+        if self.store.is_cancelled(run):
+            self.store.set_status(run, "cancelled", row.answer)
+            return False
+        return not self.store.pending(run)
+
+    async def _hold(self, begun: _Begun) -> AsyncGenerator[Event, None]:
+        """The events while the run is held."""
         with self._locked(begun.id):
             store = self.store
             place = self._toolbox.place(store.find(begun.id), may_write=begun.spec.code_may_write)
@@ -270,11 +306,15 @@ class AgentRunner:
     async def _watch(self, context: RunContext) -> None:
         """Stops the run when its time is over, or when it was cancelled in another process."""
         while context.status is None:
-            if context.store.is_cancelled(context.run_id):
-                context.stop("cancelled")
-            elif context.monotonic() >= context.deadline:
-                context.warn("limit", f"stopped after {context.limits.seconds:g} seconds")
-                context.stop("timeout")
+            try:
+                if context.monotonic() >= context.deadline:
+                    context.stop("timeout")
+                    context.warn("limit", f"stopped after {context.limits.seconds:g} seconds")
+                elif context.store.is_cancelled(context.run_id):
+                    context.stop("cancelled")
+            except AgentctlError as error:
+                # The database may be busy, or full; the run's time goes by all the same.
+                logger.warning("a look at the run failed: %s", error)
             await asyncio.sleep(_LOOK_S)
 
     def _finish(self, context: RunContext, answer: str, error: AgentctlError | None) -> None:

@@ -4,14 +4,15 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agentctl.core.agents.base import ToolResult
-from agentctl.core.agents.gate import Gate, Manners
+from agentctl.core.agents.gate import BY_USER, Gate, Manners
 from agentctl.core.agents.permissions.policy import Policy, Rule
-from agentctl.core.agents.run_context import Limits, RunContext
+from agentctl.core.agents.run_context import Limits, Record, RunContext
 from agentctl.core.agents.run_store import RunStore
 from agentctl.core.agents.tools.base import (
     Risk,
@@ -35,8 +36,10 @@ class Odd:
     risk: Risk = "harmless"
     timeout_s = 30.0
 
-    def __init__(self, act: Callable[[], Awaitable[str]], timeout_s: float = 30.0) -> None:
-        self.spec = ToolSpec("odd", "Is odd.", object_schema({"n": {"type": "integer"}}))
+    def __init__(
+        self, act: Callable[[], Awaitable[str]], timeout_s: float = 30.0, name: str = "odd"
+    ) -> None:
+        self.spec = ToolSpec(name, "Is odd.", object_schema({"n": {"type": "integer"}}))
         self.timeout_s = timeout_s
         self._act = act
 
@@ -160,3 +163,81 @@ def test_what_must_be_asked_for_is_denied_where_nobody_is_asked(
     assert result.text.startswith("this call was denied")
     decision = connection.execute("SELECT decision, reason FROM decisions").fetchone()
     assert decision[0] == "deny"
+
+
+class Lives:
+    """One run that is worked on again and again, with two tools that differ in name alone."""
+
+    def __init__(self, connection: sqlite3.Connection, policy: Policy) -> None:
+        self.store = RunStore(connection)
+        self.run = self.store.create(agent="a", kind="graph", task="t", folder="work", spec={})
+        self.made: list[str] = []
+        self._policy = policy
+
+    def call(self, name: str, n: int) -> ToolResult | None:
+        """What one more life of the run gets for call `c1.1`; None when it has to wait."""
+
+        async def make() -> ToolResult | None:
+            place = Workplace(folder=Path("work"), scratch=Path("work"))
+            record = Record.read(self.store, self.run)
+            context = RunContext(self.run, self.store, place, Limits(), record=record)
+            tools = {each: Odd(partial(self._act, each), name=each) for each in ("get", "delete")}
+            gate = Gate(context, tools, self._policy, Manners(), lambda rule: rule.origin)
+            asked = gate.call("a", ToolCall("c1.1", name, {"n": n}), list(tools))
+            making, waits = asyncio.ensure_future(asked), asyncio.ensure_future(halt(context))
+            await asyncio.wait((making, waits), return_when=asyncio.FIRST_COMPLETED)
+            for each in (making, waits):
+                each.cancel()
+            return making.result() if making.done() else None
+
+        return asyncio.run(make())
+
+    def allow(self) -> None:
+        """As the user does, who is asked for one call."""
+        (asked,) = self.store.pending(self.run)
+        self.store.answer(asked.id, "allow", decided_by=BY_USER)
+
+    async def _act(self, name: str) -> str:
+        self.made.append(name)
+        return f"{name} was done"
+
+
+async def halt(context: RunContext) -> None:
+    await context.stopped.wait()
+
+
+@pytest.mark.parametrize(("name", "n"), [("delete", 5), ("get", 6)])
+def test_what_was_allowed_for_one_call_is_not_for_another_in_its_place(
+    connection: sqlite3.Connection, name: str, n: int
+) -> None:
+    lives = Lives(connection, Policy([]))
+    assert lives.call("get", 5) is None
+    lives.allow()
+
+    assert lives.call(name, n) is None
+    waiting = [(each.tool, each.args) for each in lives.store.pending(lives.run)]
+    lives.allow()
+    result = lives.call(name, n)
+
+    assert waiting == [(name, {"n": n})]
+    assert (result and result.text, lives.made) == (f"{name} was done", [name])
+
+
+def test_a_call_that_code_comes_back_to_is_still_allowed(connection: sqlite3.Connection) -> None:
+    lives = Lives(connection, Policy([]))
+    lives.call("get", 5)
+    lives.allow()
+    lives.call("delete", 5)
+
+    result = lives.call("get", 5)
+
+    assert (result and result.text, lives.made) == ("get was done", ["get"])
+
+
+def test_a_result_is_not_that_of_another_call_in_its_place(connection: sqlite3.Connection) -> None:
+    lives = Lives(connection, ALLOWED)
+
+    results = [lives.call(name, 5) for name in ("get", "delete", "get", "delete")]
+
+    assert [each and each.text for each in results] == ["get was done", "delete was done"] * 2
+    assert lives.made == ["get", "delete"]

@@ -36,8 +36,9 @@ class Rule:
     """One rule. What it does not name, it does not ask about.
 
     `agent`, `tool` and `host` are patterns with `*`; `path` is one of a file. `command` is the
-    words a command begins with, `*` for any one word; when `exact`, it is the whole text. `origin`
-    is `FILE:LINE`, or whence else; `is_users` when that file is the user's own.
+    words a command begins with, `*` for any one word; when `exact`, it is the whole text. When
+    `read_only`, it is run where it cannot write to the work folder. `origin` is `FILE:LINE`, or
+    whence else; `is_users` when that file is the user's own.
     """
 
     decision: Decision
@@ -48,16 +49,18 @@ class Rule:
     path: str | None = None
     command: str | None = None
     exact: bool = False
+    read_only: bool = False
     host: str | None = None
     is_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided, and in one line by which rule."""
+    """What is decided, and in one line by which rule; `read_only` as in `Rule`."""
 
     decision: Decision
     reason: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,8 @@ class Policy:
         if touches.command is not None and len(touches.command) > shell.LONGEST_JUDGED:
             return Verdict("deny", f"a command has at most {shell.LONGEST_JUDGED:,} characters")
         verdicts = [self._judge(piece) for piece in _pieces(agent, tool, touches, place)]
-        return max(verdicts, key=lambda each: _FROM_MILD_TO_STRICT.index(each.decision))
+        strictest = max(verdicts, key=lambda each: _FROM_MILD_TO_STRICT.index(each.decision))
+        return replace(strictest, read_only=any(each.read_only for each in verdicts))
 
     def _judge(self, piece: _Piece) -> Verdict:
         guards = [rule for rule in self._rules if _is_guard(rule) and _guards(rule, piece)]
@@ -108,7 +112,7 @@ class Policy:
                     rule.decision == "deny" or all(_opens(rule, each, piece) for each in guards)
                 )
             if decides:
-                return Verdict(rule.decision, f"{rule.origin}: {_described(rule)}")
+                return Verdict(rule.decision, f"{rule.origin}: {_described(rule)}", rule.read_only)
         return Verdict("ask", "no rule covers this call")
 
 
@@ -280,8 +284,10 @@ def _opens(rule: Rule, guard: Rule, piece: _Piece) -> bool:
 
 
 def _described(rule: Rule) -> str:
-    named = {key: getattr(rule, key) for key in KINDS if key not in ("decision", "exact")}
-    text = ", ".join(f"{key} {value!r:.80}" for key, value in named.items() if value is not None)
+    named = {key: getattr(rule, key) for key in KINDS if key != "decision"}
+    text = ", ".join(
+        f"{key} {value!r:.80}" for key, value in named.items() if isinstance(value, str)
+    )
     return f"{rule.decision} {text}".rstrip()
 
 

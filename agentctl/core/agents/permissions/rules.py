@@ -31,10 +31,11 @@ KINDS: Mapping[str, Any] = {  # Any: a type such as `str` or a Literal
     "path": str,
     "command": str,
     "exact": bool,
+    "read_only": bool,
     "host": str,
 }
 _NO_TABLES = f"{TABLE} must be tables: [[{TABLE}]]"
-_ALONE = ("decision", "exact")
+_ALONE = ("decision", "exact", "read_only")
 _HEADER = (
     "# What agents may do. These rules come before the shipped ones; the first that fits decides.\n"
 )
@@ -131,8 +132,9 @@ def _rules(table: Json) -> Iterator[dict[str, Any]]:
         except ValueError as error:
             raise _WrongKey(key, f"{key} {error}") from None
         choices.append([(key, each) for each in several])
-    if is_exact and (table["decision"] != "allow" or "command" not in table):
-        raise _WrongKey("exact", "exact belongs to a rule that allows a command")
+    for key in ("exact", "read_only"):
+        if table.get(key) is True and (table["decision"] != "allow" or "command" not in table):
+            raise _WrongKey(key, f"{key} belongs to a rule that allows a command")
     yield from map(dict, product(*choices))
 
 

@@ -25,7 +25,7 @@ class Workplace:
     Relative paths of tools mean `folder`, absolute and without links. Code that a model wrote sees
     it as it is, may change it only when `code_may_write`, and has `scratch`, the run's own folder,
     to write to. `call_id` is the call that the gate is making now, `call_tool` the gate for what
-    that call calls itself.
+    that call calls itself. When `is_read_only`, the call is allowed by a rule for what only reads.
     """
 
     folder: Path
@@ -33,6 +33,7 @@ class Workplace:
     code_may_write: bool = False
     call_id: str = ""
     call_tool: CallTool | None = None
+    is_read_only: bool = False
 
     def resolve(self, name: str) -> Path:
         """The absolute path that a tool's argument means, links followed: what is really touched.

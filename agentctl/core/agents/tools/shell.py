@@ -25,7 +25,9 @@ _BASH = Path("/bin/bash")
 
 
 class RunShell:
-    """Runs a command that may write to the work folder: whoever allowed it has seen it.
+    """Runs a command. Who has seen it, and allowed it, lets it write to the work folder; a rule for
+    commands that only read does not, since what they read may make them do more: Git's settings
+    name programs.
 
     `limits` are those of the sandbox; a call may ask for more time.
     """
@@ -67,7 +69,9 @@ class RunShell:
             self._limits, wall_s=float(seconds), cpu_s=max(self._limits.cpu_s, seconds)
         )
         try:
-            done = await self._sandbox.run(_shell(command), place, may_write=True, limits=limits)
+            done = await self._sandbox.run(
+                _shell(command), place, may_write=not place.is_read_only, limits=limits
+            )
         except SandboxMissing as error:
             raise ToolFailed(f"{error.message}; the user can: {error.hint}") from error
         told = "stopped" if done.exit_code is None else f"exit code {done.exit_code}"

@@ -312,6 +312,19 @@ def test_each_command_of_a_line_is_judged_and_the_strictest_counts(bench: Bench)
     assert bench.shell(rules, "ls; sort x && rm x") == "deny"
 
 
+def test_one_command_that_may_only_read_keeps_the_whole_line_from_writing(bench: Bench) -> None:
+    rules = [rule("allow", command="git status", read_only=True), rule("allow", command="make")]
+
+    verdicts = [
+        bench.judge(rules, "run_shell", command=line) for line in ("make", "make && git status")
+    ]
+
+    assert [(each.decision, each.read_only) for each in verdicts] == [
+        ("allow", False),
+        ("allow", True),
+    ]
+
+
 def test_what_is_not_understood_fits_rules_that_name_no_command(bench: Bench) -> None:
     line = "for f in a b; do echo $f; done"
     assert bench.shell([rule("allow", command="for")], line) == "ask"
@@ -484,8 +497,12 @@ NOT_ALLOWED = [
 
 @on_posix
 @pytest.mark.parametrize("command", ALLOWED)
-def test_commands_that_only_read_are_allowed(bench: Bench, command: str) -> None:
-    assert bench.shell(load_rules(bench.paths), command) == "allow"
+def test_commands_that_only_read_are_allowed_and_can_do_nothing_else(
+    bench: Bench, command: str
+) -> None:
+    verdict = bench.judge(load_rules(bench.paths), "run_shell", command=command)
+
+    assert (verdict.decision, verdict.read_only) == ("allow", True)
 
 
 @cache

@@ -71,6 +71,7 @@ def test_a_rule_is_what_its_table_says_and_knows_its_line(tmp_path: Path) -> Non
         ('[[permissions]]\ndecision = "ask"\nhost = "https://x"', 3, "host must be a host alone"),
         ('[[permissions]]\ndecision = "ask"\ncommand = "a"\nexact = true', 4, "exact belongs to"),
         ('[[permissions]]\ndecision = "allow"\nexact = true', 3, "exact belongs to"),
+        ('[[permissions]]\ndecision = "ask"\nread_only = true', 3, "read_only belongs to"),
         (
             '[[permissions]]\ndecision = "ask"\n[[permission]]\ndecision = "ask"',
             3,
@@ -147,6 +148,7 @@ def test_a_file_that_cannot_be_added_to_stays_as_it_is(paths: Paths) -> None:
         tool=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
         command=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
         exact=st.just(True),
+        read_only=st.booleans(),
         host=st.none() | st.just("example.org"),
     )
 )

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_a_command_works_in_the_work_folder_and_its_files_are_told(place: Workpl
 
     assert output == ToolOutput("exit code 0\nfiles written: made\nx", ("made",))
     assert (place.folder / "made").read_text() == "x\n"
+
+
+@pytest.mark.skipif(SANDBOX.state().kind == "none", reason=SANDBOX.state().detail)
+def test_a_command_that_is_to_read_alone_cannot_write_to_the_work_folder(place: Workplace) -> None:
+    output = run(replace(place, is_read_only=True), "echo x > made || echo y > $HOME/made && pwd")
+
+    assert output.text.splitlines()[-1] == str(place.folder)
+    assert [*place.folder.iterdir()] == []
 
 
 def test_a_command_is_a_whole_line_for_the_shell(place: Workplace) -> None:
