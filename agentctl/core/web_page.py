@@ -1,9 +1,10 @@
 """One page of the web, fetched because the user named its address."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentctl.core.errors import InputMissing, InputTooLarge
+from agentctl.core.errors import InputMissing, InputTooLarge, UsageProblem
 from agentctl.core.files import read_up_to
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from urllib.request import OpenerDirector, Request
 
 URL_SCHEMES = ("http://", "https://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"
 """What stays as it is in an address; the rest, such as a space or an umlaut, is encoded."""
 
@@ -23,6 +25,18 @@ class WebPage:
     data: bytes
     media_type: str
     charset: str | None
+
+
+def is_address(name: str) -> bool:
+    """Whether it names a page, not a file. Raises UsageProblem for an address of another kind."""
+    if name.startswith(URL_SCHEMES):
+        return True
+    if scheme := _ADDRESS.match(name):
+        raise UsageProblem(
+            f"{name}: only http:// and https:// can be read, not {scheme[0]}",
+            "save it in a file, and name that",
+        )
+    return False
 
 
 def url_path(url: str) -> str:
@@ -64,6 +78,8 @@ def fetch_page(url: str, limit: int, timeout_s: float, *, same_site: bool = Fals
         raise InputMissing(f"{url}: {error.code} {error.reason}", "check the address") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
+        # What the system says, without its number.
+        reason = getattr(reason, "strerror", None) or reason
         raise InputMissing(f"{url}: {reason}", "check the address and the network") from None
     if is_cut:
         raise InputMissing(f"{url}: the page broke off before its end", "try again")

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from agentctl.core.automation import schedule
 from agentctl.core.automation.tasks import Action, TaskOptions, TaskRequest, Trigger
@@ -15,6 +15,17 @@ from agentctl.core.errors import UsageProblem
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 Reference = Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Where no offset is given it is UTC already."""
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such time in UTC") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 _LONGEST_S = 31 * 86_400
 _MOST_RETRIES = 100
@@ -25,7 +36,10 @@ class Body(BaseModel):
 
 
 class Question(Body):
-    """A question, or a task when an `agent` is named; with `stream`, events as they happen."""
+    """A question, or a task when an `agent` is named; with `stream`, events as they happen.
+
+    An agent takes `prompt`, `model`, `timeout_s` and `stream`, and nothing else.
+    """
 
     prompt: Text
     agent: Name | None = None
@@ -36,6 +50,13 @@ class Question(Body):
     collection: Name | None = None
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     stream: bool = False
+
+    def task(self) -> "RunTask":
+        """As the agent's task. Raises UsageProblem for what an agent has no use for."""
+        for name in ("session", "system", "knowledge", "collection"):
+            if getattr(self, name) is not None:
+                raise UsageProblem(f"an agent takes no {name}", "leave it out, or the agent")
+        return RunTask(task=self.prompt, model=self.model, timeout_s=self.timeout_s)
 
 
 class RunTask(Body):

@@ -188,8 +188,9 @@ class Host:
     async def stop(self, patience_s: float) -> None:
         """Finishes or stores what runs, within about so many seconds; nothing new is begun."""
         self.feed.close()
-        await self.calls.drain(patience_s)
-        await asyncio.gather(self.watcher.stop(), self.scheduler.stop(patience_s))
+        await asyncio.gather(
+            self.calls.drain(patience_s), self.watcher.stop(), self.scheduler.stop(patience_s)
+        )
         for task in self._background:
             task.cancel()
         await self.supervisor.stop()

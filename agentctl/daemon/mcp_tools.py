@@ -173,7 +173,7 @@ class Ingest(_OnVerbs):
     def touches(self, args: JsonObject, place: Workplace) -> Touches:
         source = text(args, "source")
         if not source.startswith(URL_SCHEMES):
-            return Touches(reads=(place.resolve(source),))
+            return Touches(reads=(place.resolve(_absolute(source)),))
         try:
             host = urlsplit(source).hostname
         except ValueError:
@@ -189,7 +189,8 @@ class Ingest(_OnVerbs):
         collection = text(args, "collection", "default")
         report, steps = IngestReport(), 0
         async with self._open() as workspace:
-            request = IngestRequest(sources=(source,), collection=collection)
+            # The gate was told of this host and of no other.
+            request = IngestRequest(sources=(source,), collection=collection, same_site=True)
             async with aclosing(workspace.ingest(request)) as told:
                 async for step in told:
                     if isinstance(step, IngestReport):
@@ -322,7 +323,10 @@ async def _answer(events: AsyncGenerator[Event, None], tell: Tell) -> ToolOutput
 
 
 def _absolute(name: str) -> str:
-    """As `agentctl ingest` names it, for a document to be one and the same."""
+    """As `agentctl ingest` names it, for a document to be one and the same.
+
+    What is judged is what this means: `..` behind a link would lead elsewhere if links came first.
+    """
     return os.path.abspath(expand(name))  # noqa: PTH100 - absolute() keeps the `..`
 
 

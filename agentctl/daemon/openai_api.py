@@ -2,7 +2,7 @@
 
 Wire format: https://platform.openai.com/docs/api-reference/chat. An extension: `knowledge`
 ("auto" or "always"; `collection` narrows it) lets passages of the knowledge base go along with the
-last question; the answer then has `agentctl.sources`.
+last question; the answer then has `agentctl.sources`, a stream in its first chunk.
 """
 
 import json
@@ -197,10 +197,11 @@ class _Answer:
                 change = {"tool_calls": [self._calls[before]]}
             case Done():
                 finish = delta.finish_reason
+        chunk = self._object("chat.completion.chunk")
         if not self._has_spoken:
             change = {"role": "assistant", **change}
+            chunk |= self._extension()
             self._has_spoken = True
-        chunk = self._object("chat.completion.chunk")
         chunk["choices"] = [{"index": 0, "delta": change, "finish_reason": finish}]
         lines = _sse(chunk)
         if isinstance(delta, Done) and self._wants_usage:
@@ -222,21 +223,27 @@ class _Answer:
             "message": message,
             "finish_reason": self._done.finish_reason,
         }
-        return self._object("chat.completion") | {"choices": [choice], "usage": _usage(self._done)}
+        told = self._object("chat.completion") | self._extension()
+        return told | {"choices": [choice], "usage": _usage(self._done)}
 
     def _object(self, kind: str) -> JsonObject:
-        told: JsonObject = {
+        return {
             "id": self._id,
             "object": kind,
             "created": self._created,
             "model": self._model,
         }
-        if self._began.sources or self._began.warnings:
-            told["agentctl"] = {
+
+    def _extension(self) -> JsonObject:
+        """What OpenAI's answers do not have; a stream has it once."""
+        if not (self._began.sources or self._began.warnings):
+            return {}
+        return {
+            "agentctl": {
                 "sources": [msgspec.to_builtins(each) for each in self._began.sources],
                 "warnings": [*self._began.warnings],
             }
-        return told
+        }
 
 
 def _usage(done: Done) -> JsonObject:
@@ -326,7 +333,8 @@ def _image(part: dict[str, Any]) -> Image:
 def _tool_call(told: dict[str, Any]) -> ToolCall:
     match told:
         case {"function": {"name": str(name), "arguments": str(arguments)}}:
-            with suppress(ValueError):
+            # Python reads no JSON that is nested very deep.
+            with suppress(ValueError, RecursionError):
                 decoded = json.loads(arguments or "{}")
                 if isinstance(decoded, dict):
                     return ToolCall(str(told.get("id", "")), name, decoded)

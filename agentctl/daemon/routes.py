@@ -28,8 +28,10 @@ from agentctl.core.knowledge.library import (
     SearchRequest,
     SearchResult,
 )
+from agentctl.core.moments import moment_text
 from agentctl.daemon.bodies import (
     Answer,
+    Moment,
     NewDocuments,
     NewTask,
     Question,
@@ -44,6 +46,8 @@ from agentctl.daemon.streams import Runs
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Name = Annotated[str, Query(min_length=1, max_length=200)]
 Reference = Annotated[str, Query(min_length=1, max_length=4000)]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def add_routes(app: FastAPI, hub: Hub, runs: Runs) -> None:
@@ -69,9 +73,7 @@ def _add_questions(app: FastAPI, runs: Runs) -> None:
     async def ask(question: Question, client: Request) -> Response:
         """Ask a question, or an agent when one is named. With `stream`, server-sent events."""
         if question.agent is not None:
-            task = _agent_request(
-                question.agent, RunTask(task=question.prompt, model=question.model)
-            )
+            task = _agent_request(question.agent, question.task())
             if question.stream:
                 return await runs.stream(lambda workspace: workspace.run_agent(task))
             return await runs.result(lambda workspace: workspace.run_agent(task), client)
@@ -281,7 +283,7 @@ def _add_machine(app: FastAPI, hub: Hub) -> None:
             return await workspace.measurements(seconds)
 
     @app.get("/journal")
-    async def journal(since: Name = "1970-01-01T00:00:00Z") -> list[JournalEntry]:
-        """What happened while nobody looked, the oldest first."""
+    async def journal(since: Moment = _EPOCH) -> list[JournalEntry]:
+        """What happened while nobody looked, the oldest first; UTC where no offset is given."""
         async with hub.workspace() as workspace:
-            return await workspace.journal(since)
+            return await workspace.journal(moment_text(since))

@@ -105,6 +105,7 @@ def _address(host: "Host", listening: Listening, token: str, settings: str) -> D
 def _make_server(host: "Host", listening: Listening, place: Place, token: str) -> "uvicorn.Server":
     import uvicorn
 
+    from agentctl.daemon.connections import MOST_SILENT, Connection
     from agentctl.daemon.server import create_app
 
     class Server(uvicorn.Server):
@@ -120,6 +121,8 @@ def _make_server(host: "Host", listening: Listening, place: Place, token: str) -
     return Server(
         uvicorn.Config(
             create_app(host, host.calls, token, listening.hosts, place.scheme),
+            http=Connection,
+            backlog=MOST_SILENT,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -93,8 +93,9 @@ class Upkeep:
         while True:
             try:
                 self._act_on_changes()
-            except AgentctlError as error:
-                logger.warning("changes could not be read: %s", error)
+            except Exception:
+                # An outer edge: the next look may find all well again.
+                logger.exception("changes could not be acted on")
                 self._seen_database = -1
             await self._sleep(_CHANGES_S)
 

@@ -12,6 +12,7 @@ import pytest
 
 from agentctl.core.paths import Paths, find_paths
 from tests.support.cli import command, environment, run
+from tests.support.file_server import FileServer
 
 if TYPE_CHECKING:
     from mcp import ClientSession
@@ -249,6 +250,34 @@ def test_a_page_is_allowed_by_its_host(client: Client) -> None:
 
     assert rule["host"] == "example.org"
     assert "path" not in rule
+
+
+def test_what_is_judged_is_what_is_taken_in_whatever_links_are_on_the_way(client: Client) -> None:
+    desktop = client.home / "desktop"
+    (desktop / "private").mkdir(parents=True)
+    (desktop / "private" / "salary.md").write_text("12,345 euros")
+    (client.notes / "now").mkdir()
+    (desktop / "now").symlink_to(client.notes / "now")
+    client.allow(tool="ingest", path=f"{client.notes}/**")
+
+    refused = client.call("ingest", source=f"{desktop}/now/../private/salary.md")
+
+    assert refused.is_error
+    assert rule_in(text_of(refused))["path"] == str(desktop / "private" / "salary.md")
+
+
+def test_a_page_of_an_allowed_host_leads_to_no_other(client: Client) -> None:
+    client.allow(tool="ingest", host="localhost")
+    with FileServer().running() as web:
+        web.serve("/secret", b"internal")
+        web.serve("/page", b"").status = 302
+        web.files["/page"].headers = {"Location": f"{web.url}/secret"}
+
+        refused = client.call("ingest", source=f"{web.url}/page".replace("127.0.0.1", "localhost"))
+
+    assert refused.is_error
+    assert f"leads to {web.url}/secret" in text_of(refused)
+    assert [each.path for each in web.requests] == ["/page"]
 
 
 def test_a_task_is_added_listed_and_run(client: Client) -> None:

@@ -25,6 +25,7 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
     },
 }
+DEEP_CALL = {"id": "1", "function": {"name": "weather", "arguments": "[" * 100_000}}
 
 
 @pytest.fixture
@@ -188,6 +189,7 @@ def test_knowledge_goes_along_and_its_sources_come_back(
 
     assert [source["title"] for source in answer.agentctl["sources"]] == ["lighthouse"]
     assert [source["title"] for source in chunks[0].agentctl["sources"]] == ["lighthouse"]
+    assert len(chunks) > 1 and not any(hasattr(chunk, "agentctl") for chunk in chunks[1:])
     assert "at dusk" in ollama.requests[-1]["messages"][-1]["content"]
 
 
@@ -254,6 +256,7 @@ def test_a_wrong_token_is_an_authentication_error(address: DaemonAddress) -> Non
             ]
         },
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [DEEP_CALL]}]},
     ],
 )
 def test_what_does_not_fit_is_a_bad_request(

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -66,6 +68,24 @@ def test_an_agent_that_is_named_does_the_task(daemon: Daemon) -> None:
 
     assert (answer["agent"], answer["status"], answer["answer"]) == ("assistant", "done", "Said.")
     assert (told[-1]["type"], told[-1]["answer"]) == ("run_finished", "Said.")
+
+
+def test_an_agent_that_is_named_has_its_time(daemon: Daemon) -> None:
+    slow = daemon.says({"text": "word " * 2000, "delay_s": 0.05})
+    question = {"prompt": "Say it.", "agent": "assistant", "model": slow, "timeout_s": 1}
+
+    assert daemon.post("/agent/query", question).json["status"] == "timeout"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"session": "mine"}, {"system": "Be brief."}, {"knowledge": "off"}, {"collection": "notes"}],
+)
+def test_what_an_agent_has_no_use_for_is_refused(daemon: Daemon, more: Json) -> None:
+    answer = daemon.post("/agent/query", {"prompt": "Say it.", "agent": "assistant", **more})
+
+    assert refused(answer) == (400, "usage")
+    assert next(iter(more)) in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("more", [{}, {"stream": True}])
@@ -219,9 +239,25 @@ def test_the_machine_and_the_journal_are_shown(daemon: Daemon) -> None:
     assert stats["memory"]["total"] > 0
     assert stats["daemon"]["status"] == "running"
     assert "the daemon was started" in [each["message"] for each in journal]
-    assert daemon.get("/journal?since=2999-01-01T00:00:00Z").json == []
     assert isinstance(daemon.get("/system/history?seconds=60").json, list)
     assert refused(daemon.get("/system/history?seconds=nan"))[0] == 422
+
+
+def test_the_journal_begins_at_a_moment_whatever_offset_it_is_told_in(daemon: Daemon) -> None:
+    first = daemon.get("/journal").json[0]
+    began = datetime.fromisoformat(first["time"])
+    east = began.astimezone(timezone(timedelta(hours=5)))
+    moments = [began, east, began.replace(tzinfo=None), began + timedelta(milliseconds=1)]
+
+    told = [daemon.get(f"/journal?since={quote(each.isoformat())}").json for each in moments]
+
+    assert [first in each for each in told] == [True, True, True, False]
+    assert daemon.get("/journal?since=2999-01-01").json == []
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "9999-12-31T23:59-14:00", ""])
+def test_what_is_no_moment_is_refused(daemon: Daemon, since: str) -> None:
+    assert refused(daemon.get(f"/journal?since={since}")) == (422, "usage")
 
 
 def test_health_tells_how_the_parts_are(daemon: Daemon) -> None:

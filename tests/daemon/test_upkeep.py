@@ -97,11 +97,20 @@ def look(host: FakeHost, load: Callable[[], Config], change: Callable[[], None])
     asyncio.run(run())
 
 
-def test_a_database_that_cannot_be_read_is_read_at_the_next_look(host: FakeHost) -> None:
-    host.failures["read"] = [sqlite3.OperationalError("disk I/O error")]
+@pytest.mark.parametrize(
+    ("what", "failure", "told"),
+    [
+        ("read", sqlite3.OperationalError("disk I/O error"), ["read", "sync"]),
+        ("sync", OSError("too many open files"), ["read", "read", "sync"]),
+    ],
+)
+def test_changes_that_cannot_be_acted_on_are_acted_on_at_the_next_look(
+    host: FakeHost, what: str, failure: Exception, told: list[str]
+) -> None:
+    host.failures[what] = [failure]
 
     look(host, lambda: host.config, lambda: None)
-    assert host.told[:2] == ["read", "sync"]
+    assert host.told[: len(told)] == told
 
 
 def test_settings_that_cannot_be_announced_are_announced_at_the_next_look(

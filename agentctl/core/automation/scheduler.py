@@ -21,7 +21,7 @@ from agentctl.core.automation.schedule import next_times, to_text
 from agentctl.core.automation.task_runner import TaskRunner
 from agentctl.core.automation.task_store import TaskStore
 from agentctl.core.automation.tasks import TaskEntry, TaskRun, Trigger
-from agentctl.core.errors import AgentctlError, NotFound
+from agentctl.core.errors import NotFound
 from agentctl.core.events import Event
 from agentctl.core.moments import utc_now
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _GRACE = timedelta(minutes=1)
 # Timers stand still while the machine sleeps: the clock is looked at this often, in seconds.
 _LOOK_S = 30.0
+# Seconds that tasks which are cut short at a stop have to store their ends.
+_CUT_S = 5.0
 # Heavy tasks look this often whether there is room, in seconds, and at most so many times.
 _ROOM_LOOK_S, _ROOM_LOOKS = 30.0, 120
 # A clock that went back further is one that was wrong before.
@@ -87,7 +89,10 @@ class Scheduler:
         self.sync()
 
     async def stop(self, patience_s: float) -> None:
-        """What runs has so many seconds to end, then it is cut short, and may go on later."""
+        """What runs has so many seconds to end, then it is cut short, and may go on later.
+
+        What does not even end then is left to the next start, as after a kill.
+        """
         self._is_stopping = True
         if self._looking is not None:
             self._looking.cancel()
@@ -98,7 +103,8 @@ class Scheduler:
             _, late = await asyncio.wait(running, timeout=patience_s)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                await asyncio.wait(late, timeout=_CUT_S)
 
     def sync(self) -> None:
         """Sets the alarms by the tables, as they are now; changes nothing where they agree."""
@@ -142,8 +148,9 @@ class Scheduler:
         """What is done every half minute, whatever woke us or did not."""
         try:
             self.recover()
-        except AgentctlError as error:
-            logger.warning("what was cut short could not be looked for: %s", error)
+        except Exception:
+            # An outer edge: what is missing now, such as room or a file handle, may be there later.
+            logger.exception("what was cut short could not be looked for")
         self._set_alarms()
 
     def every(self, name: str, seconds: float, work: Work) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentctl.core.agents.run_request import ResumeRequest
+from agentctl.core.automation import scheduler
 from agentctl.core.automation.periodic_jobs import PeriodicJobs
 from agentctl.core.automation.schedule import next_times
 from agentctl.core.automation.scheduler import last_time
@@ -310,6 +312,23 @@ def test_a_task_whose_end_could_not_be_stored_goes_on_at_the_next_look(bench: Be
     assert bench.outcomes() == [(ELEVEN, 1, "interrupted"), (ELEVEN, 2, "done")]
 
 
+def test_a_look_that_fails_is_not_the_last(bench: Bench) -> None:
+    async def look() -> None:
+        bench.scheduler.look()
+        await bench.scheduler.run_due()
+
+    entry = bench.add()
+    bench.killed(entry, ELEVEN)
+    in_the_way = bench.home / "tasks" / f"{entry.id}.lock"
+    in_the_way.mkdir(parents=True)
+
+    asyncio.run(look())
+    assert bench.outcomes() == [(ELEVEN, 1, "running")]
+    in_the_way.rmdir()
+    asyncio.run(look())
+    assert bench.outcomes() == [(ELEVEN, 1, "interrupted"), (ELEVEN, 2, "done")]
+
+
 def test_a_look_leaves_alone_what_runs(bench: Bench) -> None:
     async def looks(run: str) -> AsyncGenerator[Event, None]:
         bench.scheduler.look()
@@ -421,6 +440,33 @@ def test_a_job_that_fails_is_told_once_and_goes_on(tmp_path: Path) -> None:
     assert (tidy.every, tidy.last_run) == ("day at 03:00", None)
     assert tidy.next_run is not None
     assert bench.journalled() == ["look fails: ValueError: no 1", "look works again"]
+
+
+def test_a_stop_leaves_behind_what_does_not_even_end_when_it_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def holds_on() -> None:
+        begun.set()
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    async def has_stopped() -> bool:
+        bench = Bench(tmp_path, lambda: datetime.now(UTC))
+        bench.scheduler.every("look", 0.02, holds_on)
+        bench.scheduler.start()
+        async with asyncio.timeout(30):
+            await begun.wait()
+        stopping = asyncio.ensure_future(bench.scheduler.stop(0))
+        done, _ = await asyncio.wait((stopping,), timeout=30)
+        may_end.set()
+        await stopping
+        return bool(done)
+
+    monkeypatch.setattr(scheduler, "_CUT_S", 0.0)
+    assert asyncio.run(has_stopped())
 
 
 def test_a_job_that_fails_while_nothing_can_be_written_is_told_of_afterwards(
