@@ -91,19 +91,17 @@ class Host:
         self.problems: list[str] = [aside] if aside else []
         self._kept = KeptModels()
         self.tasks = TaskStore(self.connection, now)
-        self._apply(config)
+        measurements = MeasurementStore(self.connection, now)
+        self.recorder = Recorder(config.settings.monitor, measurements, self.journal)
+        self.supervisor = ModelSupervisor(
+            config.settings, paths, environ, self.journal, notify=self.notify
+        )
+        self._lease = self._new_lease()
         self._make_services()
 
-    def _apply(self, config: Config) -> None:
-        """Makes the parts that the settings decide on."""
-        settings = config.settings
-        self.config = config
-        store = MeasurementStore(self.connection, self.now)
-        self.recorder = Recorder(settings.monitor, store, self.journal)
-        self.supervisor = ModelSupervisor(
-            settings, self.paths, self._environ, self.journal, notify=self.notify
-        )
-        self._lease = _Lease(
+    def _new_lease(self) -> _Lease:
+        settings = self.config.settings
+        return _Lease(
             LocalWorkspace(settings, self.paths, self._environ, daemon=self, kept=self._kept)
         )
 
@@ -210,9 +208,12 @@ class Host:
     async def use_settings(self, config: Config) -> None:
         """Goes on with these; what runs is finished with the old ones."""
         before = self._lease
-        self._apply(config)
+        self.config = config
+        self._lease = self._new_lease()
         if not before.users:
             await before.workspace.close()
+        self.recorder.use(config.settings.monitor)
+        await self.supervisor.use(config.settings)
         self.journal.write("info", "settings", "the settings were changed, and are in force")
 
     async def notify(self, title: str, text: str) -> None:

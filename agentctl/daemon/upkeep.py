@@ -46,8 +46,8 @@ class Upkeep:
         self._seen_database = -1
 
     def begin(self) -> None:
-        scheduler, settings = self._host.scheduler, self._host.config.settings
-        scheduler.every("resources", settings.monitor.interval, self._host.measure)
+        self._measure_regularly()
+        scheduler = self._host.scheduler
         scheduler.every("model health", _HEALTH_S, self._check_models)
         scheduler.every("index refresh", _INDEX_S, self._refresh_index)
         scheduler.daily("knowledge verification", _VERIFY_HOUR, self._verify)
@@ -57,6 +57,10 @@ class Upkeep:
         self._host.in_background(self._follow_settings())
         # The first look is not to wait for its turn.
         self._host.in_background(self._check_models())
+
+    def _measure_regularly(self) -> None:
+        interval = self._host.config.settings.monitor.interval
+        self._host.scheduler.every("resources", interval, self._host.measure)
 
     async def _check_models(self) -> None:
         await self._host.supervisor.check()
@@ -131,7 +135,10 @@ class Upkeep:
             await self._host.notify("agentctl: the settings are broken", message)
         else:
             if config.settings != self._host.config.settings:
+                before = self._host.config.settings.monitor
                 await self._host.use_settings(config)
+                if config.settings.monitor != before:
+                    self._measure_regularly()
             if config.settings != self._announced:
                 self._announce(config)
                 self._announced = config.settings

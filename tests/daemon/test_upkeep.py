@@ -28,12 +28,13 @@ class FakeHost:
         self.told: list[str] = []
         self.works: list[Awaitable[None]] = []
         self.failures: dict[str, list[Exception]] = {}
+        self.intervals: list[tuple[str, float]] = []
         self.connection = self
         self.feed = SimpleNamespace(tell=lambda _: None)
         self.watcher = SimpleNamespace(sync=lambda: None)
         self.supervisor = SimpleNamespace(check=self.measure)
         self.scheduler = SimpleNamespace(
-            sync=lambda: self._do("sync"), every=self._ignore, daily=self._ignore
+            sync=lambda: self._do("sync"), every=self._every, daily=self._ignore
         )
         self.journal = SimpleNamespace(write=lambda *_: self._do("journal"))
 
@@ -59,6 +60,9 @@ class FakeHost:
 
     async def measure(self) -> None:
         return
+
+    def _every(self, name: str, seconds: float, _: object) -> None:
+        self.intervals.append((name, seconds))
 
     def _ignore(self, *_: object) -> None:
         return
@@ -122,6 +126,14 @@ def test_settings_that_cannot_be_announced_are_announced_at_the_next_look(
 
     look(host, lambda: changed, lambda: _write(host, 'model = "qwen3:4b"'))
     assert [each for each in host.told if each not in ("read", "sync")] == ["used", "announced"]
+
+
+def test_the_machine_is_measured_as_often_as_the_settings_say_by_now(host: FakeHost) -> None:
+    monitor = replace(host.config.settings.monitor, interval=60.0)
+    changed = replace(host.config, settings=replace(host.config.settings, monitor=monitor))
+
+    look(host, lambda: changed, lambda: _write(host, "[monitor]\ninterval = 60"))
+    assert [each for name, each in host.intervals if name == "resources"] == [5.0, 60.0]
 
 
 def test_broken_settings_are_told_of_once_that_can_be_written(host: FakeHost) -> None:

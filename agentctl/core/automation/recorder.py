@@ -43,12 +43,20 @@ class Recorder:
     def __init__(
         self, settings: MonitorSettings, store: MeasurementStore, journal: Journal
     ) -> None:
-        self._settings = settings
         self._store = store
         self._journal = journal
         self._ring: deque[SystemStats] = deque(maxlen=_MOST)
         self._minute: list[SystemStats] = []
         self._flushed = 0
+        self._begin(settings)
+
+    def use(self, settings: MonitorSettings) -> None:
+        """Goes on with these; what was measured stays, and so do alarms when no limit changes."""
+        if settings != self._settings:
+            self._begin(settings)
+
+    def _begin(self, settings: MonitorSettings) -> None:
+        self._settings = settings
         self._alarms: dict[_Measure, _Alarm] = {
             "cpu": _Alarm(settings.cpu_percent),
             "memory": _Alarm(settings.memory_percent),

@@ -78,7 +78,6 @@ class ModelSupervisor:
         patience_s: float = PATIENCE_S,
         start_s: float = 30.0,
     ) -> None:
-        self._settings = settings.ollama
         self._paths = paths
         self._environ = environ
         self._journal = journal
@@ -86,11 +85,17 @@ class ModelSupervisor:
         self._monotonic = monotonic
         self._sleep = sleep
         self._random = random
+        self._patience_s = patience_s
         self._start_s = start_s
-        self._look = ServerLook(settings, paths, environ, patience_s)
+        self._one_at_a_time = asyncio.Lock()
+        self._begin(settings)
+
+    def _begin(self, settings: Settings) -> None:
+        self._concerns = _concerns(settings)
+        self._settings = settings.ollama
+        self._look = ServerLook(settings, self._paths, self._environ, self._patience_s)
         self._address = self._look.address
         self._state = BackendState(name="ollama", status="off")
-        self._one_at_a_time = asyncio.Lock()
         self._restarts = 0
         self._healthy_since: float | None = None
         self._failed_loads: list[float] = []
@@ -125,12 +130,28 @@ class ModelSupervisor:
             recent = self._failed_loads and now - self._failed_loads[-1] < _RESET_S
             self._failed_loads = [*(self._failed_loads if recent else ()), now]
 
+    async def use(self, settings: Settings) -> None:
+        """Goes on with these, with a fresh start if they concern the server.
+
+        A mend under way ends first. At another address the server of before has no more to do.
+        """
+        if _concerns(settings) == self._concerns:
+            return
+        async with self._one_at_a_time:
+            before = self._address
+            self._begin(settings)
+            if before != self._address:
+                await self._end_own(before)
+
     async def stop(self) -> None:
         """Ends the server if the daemon started it; one that a command started is the user's."""
         async with self._one_at_a_time:
-            started = find_started(self._paths, self._address)
-            if started is not None and started.starter == "daemon":
-                await asyncio.to_thread(end_started, self._paths, self._address)
+            await self._end_own(self._address)
+
+    async def _end_own(self, address: str) -> None:
+        started = find_started(self._paths, address)
+        if started is not None and started.starter == "daemon":
+            await asyncio.to_thread(end_started, self._paths, address)
 
     async def _see(self) -> BackendState | Problem:
         seen = await self._look.see()
@@ -260,3 +281,8 @@ class ModelSupervisor:
     async def _pause(self, seconds: float) -> None:
         """With jitter, so that several daemons on one machine do not act in step."""
         await self._sleep(seconds * (1 + _JITTER * (2 * self._random() - 1)))
+
+
+def _concerns(settings: Settings) -> tuple[object, ...]:
+    """What of the settings the supervision of Ollama goes by."""
+    return settings.ollama, settings.model, settings.knowledge.embedder

@@ -85,7 +85,7 @@ def _with_offset(text: str) -> datetime | None:
 def _local(words: str, now: datetime, zone: tzinfo) -> datetime:
     """A clock time with a day before or behind it; without a day, the next such time."""
     today = now.astimezone(zone).date()
-    day_word, clock = _day_and_clock(words)
+    day_word, clock = _day_and_clock(words, today)
     if day_word in ("", "today", "tomorrow"):
         days = [today + timedelta(days=day_word == "tomorrow")]
         days += [today + timedelta(days=1)] if not day_word else []
@@ -98,7 +98,7 @@ def _local(words: str, now: datetime, zone: tzinfo) -> datetime:
     return next((moment for moment in moments if moment > now), moments[0])
 
 
-def _day_and_clock(words: str) -> tuple[str, time]:
+def _day_and_clock(words: str, today: date) -> tuple[str, time]:
     """Raises UsageProblem when there is no clock time in `words`."""
     spread = re.sub(r"(\d{4}-\d{2}-\d{2})t(?=\d)", r"\1 ", words).replace(" at ", " ")
     parts = re.sub(r"(\d)\s+(am|pm)\b", r"\1\2", spread.removeprefix("at ")).split()
@@ -108,7 +108,9 @@ def _day_and_clock(words: str) -> tuple[str, time]:
         parts.remove(part)
         return "".join(parts), clock
     if len(parts) == 1 and _is_day(parts[0]):
-        raise UsageProblem(f"{words!r} names no time of day", f'add it: --at "{parts[0]} 09:00"')
+        # No name of a day is less than a date.
+        day = parts[0] if parts[0] > today.isoformat() else "tomorrow"
+        raise UsageProblem(f"{words!r} names no time of day", f'add it: --at "{day} 09:00"')
     raise _no_time(words)
 
 

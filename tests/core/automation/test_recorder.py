@@ -118,6 +118,25 @@ def test_what_is_under_way_is_kept_at_the_end(desk: Desk) -> None:
     assert [row.minute for row in desk.store.since(7200)] == [MINUTE]
 
 
+def test_changed_limits_lose_no_measurement(desk: Desk) -> None:
+    desk.recorder.add(stats(5, 40.0))
+
+    desk.recorder.use(replace(SETTINGS, memory_percent=50.0))
+
+    assert desk.see(60.0, 60.0, 60.0) == "memory is at 60%"
+    desk.recorder.flush()
+    assert [row.memory_percent for row in desk.store.since(7200)] == [55.0]
+
+
+def test_settings_that_change_nothing_end_no_waiting(desk: Desk) -> None:
+    reason = desk.see(95.0, 95.0, 95.0)
+
+    desk.recorder.use(replace(SETTINGS))
+
+    assert reason is not None
+    assert desk.recorder.hold() == reason
+
+
 def test_a_clock_that_jumps_back_loses_no_minute(desk: Desk) -> None:
     for second in (120, 0, 5):
         desk.recorder.add(stats(second))

@@ -253,6 +253,7 @@ def test_of_a_moment_that_comes_twice_the_first_is_meant() -> None:
         ("2020-01-01T09:00Z", "has passed", ""),
         ("tomorrow", "names no time of day", '"tomorrow 09:00"'),
         ("2026-12-24", "names no time of day", '"2026-12-24 09:00"'),
+        ("2020-01-01", "names no time of day", '"tomorrow 09:00"'),
         ("in 3", "has no unit", '"in 3 minutes"'),
         ("in a while", "no length of time", ""),
         ("9", "no time that is understood", ""),

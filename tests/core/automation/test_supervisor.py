@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,9 @@ class Bench:
             "AGENTCTL_OLLAMA_HOST": self.url,
             **{f"AGENTCTL_{name}": value for name, value in variables.items()},
         }
-        settings = load_config(self.paths, environ, self.paths.config).settings
+        self.settings = load_config(self.paths, environ, self.paths.config).settings
         self.made = ModelSupervisor(
-            settings,
+            self.settings,
             self.paths,
             {"PATH": str(program.folder) if program else ""},
             self._journal,
@@ -416,6 +417,43 @@ def test_a_server_on_another_machine_is_only_looked_at(
 
     assert (state.status, program.starts) == ("degraded", [])
     assert state.fix == f"see to Ollama on its machine: {bench.url}"
+
+
+# Other settings
+
+
+def test_settings_of_other_things_give_no_further_attempts(
+    bench: Bench, program: OllamaProgram
+) -> None:
+    program.act("die")
+    supervisor = bench.supervisor(program)
+    given_up = check(supervisor)
+
+    asyncio.run(
+        supervisor.use(replace(bench.settings, log=replace(bench.settings.log, level="debug")))
+    )
+
+    assert (check(supervisor), len(program.starts)) == (given_up, 3)
+
+
+def test_another_model_is_a_fresh_start(bench: Bench, program: OllamaProgram) -> None:
+    program.act("die")
+    supervisor = bench.supervisor(program)
+    check(supervisor)
+
+    asyncio.run(supervisor.use(replace(bench.settings, model="ollama:qwen3:1.7b")))
+
+    assert (check(supervisor).status, len(program.starts)) == ("degraded", 6)
+
+
+def test_the_server_at_an_address_that_is_left_ends(bench: Bench, program: OllamaProgram) -> None:
+    supervisor = bench.supervisor(program)
+    check(supervisor)
+    elsewhere = replace(bench.settings.ollama, host=f"http://127.0.0.1:{free_port()}")
+
+    asyncio.run(supervisor.use(replace(bench.settings, ollama=elsewhere)))
+
+    assert not any(map(is_alive, [*program.starts, *program.runners]))
 
 
 # The end of the daemon
