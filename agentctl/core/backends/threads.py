@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,6 +24,11 @@ class _Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Raised:
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class _End:
     error: BaseException | None
 
@@ -32,25 +36,28 @@ class _End:
 async def run_in_thread(work: Callable[[], T]) -> T:
     """What `work` returns or raises; the thread is left behind when nobody waits any more."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    # An error is carried over as a value: a future refuses some (StopIteration).
+    future: asyncio.Future[T | _Raised] = loop.create_future()
 
-    def settle(settle_future: Callable[[], None]) -> None:
+    def settle(outcome: T | _Raised) -> None:
         if not future.done():
-            settle_future()
+            future.set_result(outcome)
 
     def run() -> None:
+        outcome: T | _Raised
         try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - carried over to the one who waits
-            settled = partial(future.set_exception, error)
-        else:
-            settled = partial(future.set_result, result)
+            outcome = work()
+        except BaseException as error:  # noqa: BLE001 - carried over to the one who waits
+            outcome = _Raised(error)
         # A loop that is gone has nobody left to tell.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, settled)
+            loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, name="agentctl-work", daemon=True).start()
-    return await future
+    outcome = await future
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome
 
 
 def run_to_end(work: Callable[[], Awaitable[T]]) -> T:

@@ -35,12 +35,7 @@ from agentctl.core.chat.recording import Recording
 from agentctl.core.chat.schema import check_schema, validate_answer
 from agentctl.core.chat.sessions import SessionStore
 from agentctl.core.chat.stopwatch import Stopwatch, find_device
-from agentctl.core.errors import (
-    AgentctlError,
-    BackendTimeout,
-    ContextOverflow,
-    UsageProblem,
-)
+from agentctl.core.errors import AgentctlError, BackendTimeout, ContextOverflow, UsageProblem
 from agentctl.core.events import (
     ErrorRaised,
     Event,
@@ -127,12 +122,11 @@ class Answerer:
             logger.exception("unexpected error")
             error = AgentctlError(f"{type(problem).__name__}: {problem}")
         except BaseException:
-            run.recording.finish("cancelled")
+            await run.recording.finish("cancelled")
             raise
-        for event in run.finish(error, is_cancelled=cancelled is not None):
-            yield event
-        if cancelled is not None:
-            raise cancelled
+        async with aclosing(run.finish(error, cancelled)) as events:
+            async for event in events:
+                yield event
 
     def recording(self, request: AskRequest) -> Recording:
         return Recording(self._sessions if request.log else None)
@@ -198,7 +192,7 @@ class _Run:
             found = await self._in_time(self._answerer.find(request, conversation, info))
             conversation = replace(conversation, passages=found.passages)
             fitted = await self._in_time(_fit(opened.model, budget, conversation, request))
-            session = self.recording.begin(conversation, opened)
+            session = await self.recording.begin(conversation, opened)
             yield self._started(opened.name, opened.backend, session, opened.reason)
             for message in loaded.warnings:
                 yield self._warning("input", message)
@@ -211,16 +205,24 @@ class _Run:
         if request.schema is not None:
             validate_answer(self.recording.text, request.schema)
 
-    def finish(self, error: AgentctlError | None, *, is_cancelled: bool) -> Iterator[Event]:
-        """The events that end every run."""
-        status = _status(error, is_cancelled=is_cancelled)
-        rest = [*self._pass_on_rest()]
-        problem = self.recording.finish(status, error.message if error else None)
-        if problem is not None and error is None:
-            error, status = problem, "failed"
+    async def finish(
+        self, error: AgentctlError | None, cancelled: asyncio.CancelledError | None
+    ) -> AsyncGenerator[Event, None]:
+        """The events that end every run; then a cancelled one raises `cancelled`."""
+        status = _status(error, is_cancelled=cancelled is not None)
+        rest: list[Event] = []
+        try:
+            rest = await self._pass_on(TextDelta(self._citations.end()))
+            problem = await self.recording.finish(status, error.message if error else None)
+            if problem is not None and error is None:
+                error, status = problem, "failed"
+        except asyncio.CancelledError as impatience:
+            # What was shown is stored already, as an answer that has no end.
+            cancelled, status = impatience, "cancelled"
         if not self._is_started:
             yield self._started(self._request.model or "", "", None, None)
-        yield from rest
+        for event in rest:
+            yield event
         if self._citations.invented:
             numbers = listed(self._citations.invented)
             message = f"the model cited what it was not given; taken out: {numbers}"
@@ -237,6 +239,8 @@ class _Run:
             },
         )
         yield RunFinished(**self._stamp(), status=status, answer=self.recording.text)
+        if cancelled is not None:
+            raise cancelled
 
     async def _stream_fitted(
         self, model: ChatModel, window: int, conversation: Conversation, fitted: FittedContext
@@ -283,7 +287,7 @@ class _Run:
             while delta is not None:
                 if isinstance(delta, Done):
                     stopwatch.end()
-                    for event in self._pass_on_rest():
+                    for event in await self._pass_on(TextDelta(self._citations.end())):
                         yield event
                     device = await find_device(model)
                     self.recording.usage = stopwatch.usage(
@@ -299,23 +303,18 @@ class _Run:
                     text = well_formed(delta.text)
                     if isinstance(delta, TextDelta):
                         text = self._citations.feed(text)
-                    for event in self._pass_on(replace(delta, text=text)):
+                    for event in await self._pass_on(replace(delta, text=text)):
                         yield event
                 delta = await self._in_time(anext(deltas, None))
 
-    def _pass_on(self, delta: TextDelta | ThinkingDelta) -> Iterator[Event]:
+    async def _pass_on(self, delta: TextDelta | ThinkingDelta) -> list[Event]:
         """Stored first, then said."""
         if not delta.text:
-            return
-        problem = self.recording.append(delta)
+            return []
+        problem = await self.recording.append(delta)
         kind = TextArrived if isinstance(delta, TextDelta) else ThinkingArrived
-        yield kind(**self._stamp(), text=delta.text)
-        if problem is not None:
-            yield self._warning(problem.slug, problem.message)
-
-    def _pass_on_rest(self) -> Iterator[Event]:
-        """What was held back of the answer."""
-        yield from self._pass_on(TextDelta(self._citations.end()))
+        said = kind(**self._stamp(), text=delta.text)
+        return [said, self._warning(problem.slug, problem.message)] if problem else [said]
 
     async def _in_time(self, awaitable: Awaitable[T]) -> T:
         """Waits no longer than the run's deadline. Raises BackendTimeout."""

@@ -48,6 +48,17 @@ class StoredMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """Which answer is arriving.
+
+    Its session belongs to it: a message's id is given again once the newest session is removed.
+    """
+
+    session: str
+    message: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMatch:
     """A message found by `search`; `excerpt` marks the words found with **."""
 

@@ -15,13 +15,19 @@ from typing import cast
 
 from agentctl.core.backends.base import Image, Role
 from agentctl.core.chat.attachments import Attachment
-from agentctl.core.chat.conversations import MessageStatus, Session, SessionMatch, StoredMessage
+from agentctl.core.chat.conversations import (
+    AnswerKey,
+    MessageStatus,
+    Session,
+    SessionMatch,
+    StoredMessage,
+)
 from agentctl.core.errors import NotFound, UsageProblem
 from agentctl.core.files import well_formed
 from agentctl.core.jsontypes import JsonObject
 from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.sources import Source
-from agentctl.core.storage import transaction, translated_errors
+from agentctl.core.storage import BUSY_TIMEOUT_S, transaction, translated_errors
 
 LATEST = "latest"
 """What means the session that was used last; never a name."""
@@ -158,22 +164,32 @@ class SessionStore:
             )
         return message
 
-    def begin_answer(self, session: str, model: str, backend: str) -> int:
+    def begin_answer(self, session: str, model: str, backend: str) -> AnswerKey:
         with self._transaction():
             self._settle()
-            return self._insert(session, "assistant", "", "partial", model, backend)
+            message = self._insert(session, "assistant", "", "partial", model, backend)
+        return AnswerKey(session, message)
 
-    def append(self, message: int, text: str, *, thinking: bool = False) -> None:
-        """Adds a piece of an unfinished answer; on disk when this returns."""
+    def append(self, answer: AnswerKey, text: str, *, thinking: bool = False) -> None:
+        """Adds a piece of an unfinished answer; on disk when this returns.
+
+        Raises NotFound when its session was removed meanwhile.
+        """
         with translated_errors():
-            self._connection.execute(
-                "INSERT INTO message_parts (message, thinking, text) VALUES (?, ?, ?)",
-                (message, thinking, text),
+            stored = self._connection.execute(
+                "INSERT INTO message_parts (message, thinking, text)"
+                " SELECT id, ?, ? FROM messages WHERE id = ? AND session = ?",
+                (thinking, text, answer.message, answer.session),
+            ).rowcount
+        if not stored:
+            raise NotFound(
+                f"session {answer.session} was removed: its answer is not stored",
+                "agentctl sessions list",
             )
 
     def finish_answer(
         self,
-        message: int,
+        answer: AnswerKey,
         content: str,
         thinking: str,
         status: MessageStatus,
@@ -181,21 +197,24 @@ class SessionStore:
         error: str | None = None,
         sources: Iterable[Source] = (),
     ) -> None:
+        """Stores all of it in place of its pieces, or nothing when its session was removed."""
         cited = [asdict(source) for source in sources]
         with self._transaction():
-            self._connection.execute("DELETE FROM message_parts WHERE message = ?", (message,))
-            self._connection.execute(
+            stored = self._connection.execute(
                 "UPDATE messages SET content = ?, thinking = ?, status = ?, usage = ?, error = ?,"
-                " sources = ? WHERE id = ?",
+                " sources = ? WHERE id = ? AND session = ?",
                 (
                     *(content, thinking, status, json.dumps(usage) if usage else None, error),
-                    *(json.dumps(cited) if cited else None, message),
+                    *(json.dumps(cited) if cited else None, answer.message, answer.session),
                 ),
+            ).rowcount
+            if not stored:
+                return
+            self._connection.execute(
+                "DELETE FROM message_parts WHERE message = ?", (answer.message,)
             )
             self._connection.execute(
-                "UPDATE sessions SET updated = ?"
-                " WHERE id = (SELECT session FROM messages WHERE id = ?)",
-                (self._time(), message),
+                "UPDATE sessions SET updated = ? WHERE id = ?", (self._time(), answer.session)
             )
 
     def search(self, query: str, limit: int = 20) -> list[SessionMatch]:
@@ -336,6 +355,16 @@ class SessionStore:
             "DELETE FROM message_parts WHERE message IN"
             " (SELECT id FROM messages WHERE status = 'partial')"
         )
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Nothing in it waits for another process: it raises BackendBusy instead."""
+        with translated_errors():
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                yield
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -51,6 +51,25 @@ def test_a_producer_waits_for_a_slow_reader_and_ends_when_it_leaves() -> None:
     assert emitted <= AHEAD + 12
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, StopIteration])
+def test_whatever_ends_the_work_ends_the_wait(error: type[BaseException]) -> None:
+    def work() -> None:
+        raise error
+
+    async def wait() -> BaseException | None:
+        try:
+            async with asyncio.timeout(10):
+                await run_in_thread(work)
+        except BaseException as raised:  # noqa: BLE001 - the loop must not end of it
+            return raised
+        return None
+
+    ended = asyncio.run(wait())
+
+    # A coroutine cannot raise StopIteration: Python says what it was.
+    assert error in (type(ended), type(ended.__cause__ if ended else None))
+
+
 def test_work_nobody_waits_for_any_more_does_not_hold_the_loop() -> None:
     release = threading.Event()
 

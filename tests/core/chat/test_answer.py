@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -145,8 +146,12 @@ def test_what_is_passed_on_is_stored_already(
 
 
 def cancelled_run(
-    workspace: LocalWorkspace, model: str
-) -> tuple[list[Event], asyncio.Task[None] | None]:
+    workspace: LocalWorkspace,
+    model: str,
+    other: sqlite3.Connection | None = None,
+    cancels: int = 1,
+) -> tuple[list[Event], asyncio.Task[None]]:
+    """Cancelled after the first piece; `other` writes from that piece on until then."""
     seen: list[Event] = []
 
     async def main() -> asyncio.Task[None]:
@@ -154,12 +159,18 @@ def cancelled_run(
             async for event in workspace.ask(AskRequest(prompt="count", model=model)):
                 seen.append(event)
                 if isinstance(event, TextArrived):
+                    if other is not None:
+                        other.execute("BEGIN IMMEDIATE")
                     arrived.set()
 
         arrived = asyncio.Event()
         task = asyncio.create_task(read())
         await arrived.wait()
-        task.cancel()
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
+        if other is not None:
+            other.commit()
         await asyncio.wait([task])
         return task
 
@@ -171,9 +182,8 @@ def test_a_cancelled_run_still_ends_and_then_is_cancelled(
 ) -> None:
     threads = threading.active_count()
 
-    seen, task = cancelled_run(workspace, script({"chunks": ["one ", "two"], "delay_s": 60}))
+    seen, task = cancelled_run(workspace, script({"chunks": ["one ", "two"]}))
 
-    assert task is not None
     assert task.cancelled()
     assert assert_whole_run(seen).status == "cancelled"
     assert last_message(workspace) == ("one ", "cancelled")
@@ -195,6 +205,75 @@ def test_a_reader_that_leaves_early_leaves_what_arrived(
     asyncio.run(leave())
 
     assert last_message(workspace) == ("one ", "cancelled")
+
+
+@pytest.fixture
+def other(workspace: LocalWorkspace, paths: Paths) -> Iterator[sqlite3.Connection]:
+    """Another process's connection."""
+    opened = open_database(paths.database)
+    yield opened
+    opened.close()
+
+
+def test_while_another_process_writes_the_loop_goes_on(
+    workspace: LocalWorkspace, other: sqlite3.Connection, script: Callable[..., str]
+) -> None:
+    model = script({"chunks": ["one ", "two"]})
+
+    async def ask() -> list[Event]:
+        events: list[Event] = []
+        async with aclosing(workspace.ask(AskRequest(prompt="count", model=model))) as stream:
+            async for event in stream:
+                events.append(event)
+                if not other.in_transaction:
+                    other.execute("BEGIN IMMEDIATE")
+                    # A loop that stood still would never come to it.
+                    asyncio.get_running_loop().call_soon(other.commit)
+        return events
+
+    events = asyncio.run(ask())
+
+    assert assert_whole_run(events).status == "done"
+    assert "warning" not in [event.type for event in events]
+    assert last_message(workspace) == ("one two", "done")
+
+
+@pytest.mark.parametrize(("cancels", "stored"), [(1, "cancelled"), (2, "partial")])
+def test_a_run_that_is_cancelled_while_it_waits_to_be_stored_ends_as_any_other(
+    cancels: int,
+    stored: str,
+    workspace: LocalWorkspace,
+    other: sqlite3.Connection,
+    script: Callable[..., str],
+) -> None:
+    seen, task = cancelled_run(workspace, script({"chunks": ["one ", "two"]}), other, cancels)
+
+    assert task.cancelled()
+    finished = assert_whole_run(seen)
+    assert (finished.status, finished.answer) == ("cancelled", "one ")
+    assert last_message(workspace) == ("one ", stored)
+
+
+def test_a_session_that_is_removed_while_it_is_answered_is_told_once(
+    workspace: LocalWorkspace, script: Callable[..., str]
+) -> None:
+    model = script({"chunks": ["one ", "two ", "three"]})
+
+    async def ask() -> list[Event]:
+        events: list[Event] = []
+        async with aclosing(workspace.ask(AskRequest(prompt="count", model=model))) as stream:
+            async for event in stream:
+                events.append(event)
+                if isinstance(event, RunStarted):
+                    await workspace.remove_session("latest")
+        return events
+
+    events = asyncio.run(ask())
+
+    finished = assert_whole_run(events)
+    assert (finished.status, finished.answer) == ("done", "one two three")
+    assert [event.code for event in events if event.type == "warning"] == ["not-found"]
+    assert asyncio.run(workspace.list_sessions()) == []
 
 
 def test_an_unusable_database_is_an_event_and_the_model_is_not_asked(

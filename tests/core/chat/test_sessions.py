@@ -29,9 +29,9 @@ def store(connection: sqlite3.Connection) -> SessionStore:
 
 def answered(store: SessionStore, session: str, question: str, answer: str) -> int:
     store.add_message(session, "user", question)
-    message = store.begin_answer(session, "m", "scripted")
-    store.finish_answer(message, answer, "", "done")
-    return message
+    key = store.begin_answer(session, "m", "scripted")
+    store.finish_answer(key, answer, "", "done")
+    return key.message
 
 
 def test_a_session_is_found_by_name_id_beginning_or_as_the_latest(store: SessionStore) -> None:
@@ -74,10 +74,10 @@ def test_pieces_are_there_before_the_answer_is_finished(
     store: SessionStore, connection: sqlite3.Connection
 ) -> None:
     session = store.create("t")
-    message = store.begin_answer(session, "m", "b")
-    store.append(message, "hm", thinking=True)
-    store.append(message, "Hello ")
-    store.append(message, "there")
+    answer = store.begin_answer(session, "m", "b")
+    store.append(answer, "hm", thinking=True)
+    store.append(answer, "Hello ")
+    store.append(answer, "there")
 
     arrived = store.messages(session)[0]
 
@@ -95,13 +95,13 @@ def test_the_next_answer_makes_an_unfinished_one_searchable(store: SessionStore)
 
 def test_settling_an_answer_that_still_arrives_does_no_harm(store: SessionStore) -> None:
     session = store.create("t")
-    message = store.begin_answer(session, "m", "b")
-    store.append(message, "one ")
+    answer = store.begin_answer(session, "m", "b")
+    store.append(answer, "one ")
     store.search("anything")
-    store.append(message, "two")
+    store.append(answer, "two")
     assert store.messages(session)[0].content == "one two"
 
-    store.finish_answer(message, "one two", "", "done")
+    store.finish_answer(answer, "one two", "", "done")
 
     assert store.messages(session)[0].content == "one two"
 
@@ -153,6 +153,25 @@ def test_a_removed_session_is_gone_for_search_too(store: SessionStore) -> None:
 
     assert store.recent() == []
     assert store.search("secret") == []
+
+
+def test_an_answer_whose_session_was_removed_does_not_get_into_another(
+    store: SessionStore,
+) -> None:
+    gone = store.begin_answer(store.create("gone"), "m", "b")
+    store.append(gone, "one ")
+    store.remove(gone.session)
+    kept = store.begin_answer(store.create("kept"), "m", "b")
+    assert kept.message == gone.message
+    store.append(kept, "mine")
+
+    with pytest.raises(NotFound, match="removed"):
+        store.append(gone, "two")
+    store.finish_answer(gone, "one two", "", "done")
+
+    assert [(m.content, m.status) for m in store.messages(kept.session)] == [("mine", "partial")]
+    store.finish_answer(kept, "mine", "", "done")
+    assert [(m.content, m.status) for m in store.messages(kept.session)] == [("mine", "done")]
 
 
 def test_a_full_disk_loses_no_stored_message(
