@@ -21,8 +21,13 @@ def main() -> int:
         hold_folder(os.path.dirname(sys.executable))  # noqa: PTH120 - imports less
     arguments = sys.argv[1:]
     if arguments in (["--version"], ["-V"]):
-        sys.stdout.write(f"agentctl {__version__}\n")
-        return 0
+        try:
+            print(f"agentctl {__version__}", flush=True)
+        except OSError:
+            # What is wrong with stdout is told below.
+            pass
+        else:
+            return 0
     if arguments[:1] == ["--load-worker"]:
         from agentctl.core.knowledge.loaders.worker import serve
 

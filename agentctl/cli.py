@@ -3,9 +3,11 @@
 Errors become a message and an exit code here, and nowhere else.
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 
 import typer
 from typer._click import Command as ClickCommand
@@ -18,7 +20,7 @@ from typer.main import get_command
 from agentctl.core.errors import AgentctlError, UsageProblem
 from agentctl.render.console import is_terminal
 from agentctl.render.help import help_markup
-from agentctl.render.output import Form, Output, prepare_streams
+from agentctl.render.output import Form, Output, discard_stdout, prepare_streams, refusal_of_stdout
 
 PROGRAM = "agentctl"
 COMPLETE_VARIABLE = "_AGENTCTL_COMPLETE"
@@ -46,6 +48,9 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 GROUPS = {"daemon", "docs", "agents", "runs", "tasks", "models", "sessions", "templates", "config"}
+
+# What each command has, and the program alone has not.
+FLAGS = {"--json", "--jsonl", "--plain", "--debug"}
 
 
 class LazyGroup(TyperGroup):
@@ -80,7 +85,7 @@ class LazyGroup(TyperGroup):
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, ClickCommand | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise _unknown_command(args[0])
+            raise _unknown_command(args)
         return super().resolve_command(ctx, args)
 
 
@@ -122,7 +127,6 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command; its exit code. Never raises."""
     import os
 
-    prepare_streams()
     if sys.platform == "win32":
         # What stands in the current folder may be a stranger's: it is no program to be found.
         os.environ.setdefault("NoDefaultCurrentDirectoryInExePath", "1")
@@ -132,6 +136,7 @@ def run(arguments: Sequence[str]) -> int:
         completion_init()
     output = Output(_command_of(arguments), _form_of(arguments), "--plain" in arguments)
     try:
+        prepare_streams()
         return int(app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0)
     except AgentctlError as error:
         if "--debug" in arguments:
@@ -139,20 +144,24 @@ def run(arguments: Sequence[str]) -> int:
         output.error(error)
         return error.exit_code
     except ClickException as error:
-        problem = _usage_problem(error, output.command)
+        problem = _usage_problem(error, arguments, output.command)
         output.error(problem)
         return problem.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
-        # The reader has left; what is still buffered must not raise at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has left.
+        discard_stdout()
         return 1
     except Exception as error:  # noqa: BLE001 - the last edge: no user sees a traceback
         return _unexpected(error, output, is_debug="--debug" in arguments)
 
 
 def _unexpected(error: Exception, output: Output, *, is_debug: bool) -> int:
+    refusal = refusal_of_stdout()
+    if refusal is not None:
+        output.error(refusal)
+        return refusal.exit_code
     import logging
 
     from agentctl.connect import set_up_logging
@@ -168,8 +177,12 @@ def _unexpected(error: Exception, output: Output, *, is_debug: bool) -> int:
     return 1
 
 
-def _usage_problem(error: ClickException, command: str) -> UsageProblem:
+def _usage_problem(error: ClickException, arguments: Sequence[str], command: str) -> UsageProblem:
     hint = f"{PROGRAM} {command} --help" if command != PROGRAM else f"{PROGRAM} --help"
+    if isinstance(error, NoSuchOption) and error.option_name in FLAGS and _is_of_root(error):
+        flag = error.option_name
+        others = [each for each in arguments if each != flag] or ["COMMAND"]
+        return UsageProblem(f"{flag} goes after the command", shlex.join([PROGRAM, *others, flag]))
     if isinstance(error, NoSuchOption) and error.possibilities:
         hint = f"{error.possibilities[0]}, or {hint}"
     elif isinstance(error, UsageError) and error.ctx is not None:
@@ -177,15 +190,22 @@ def _usage_problem(error: ClickException, command: str) -> UsageProblem:
     return UsageProblem(error.format_message().replace("\n", " "), hint)
 
 
-def _unknown_command(name: str) -> UsageProblem:
-    import shlex
+def _is_of_root(error: UsageError) -> bool:
+    return error.ctx is not None and error.ctx.parent is None
 
+
+def _unknown_command(arguments: Sequence[str]) -> UsageProblem:
+    """It may be a question without its command, or the name of one misspelt."""
     from agentctl.core.config import nearest
 
-    close = nearest(name, COMMANDS)
-    message = f"no command {name!r}" + (f" (did you mean {close}?)" if close else "")
-    quoted = shlex.quote(name) if set(name) & set('"$`\\!') else f'"{name}"'
-    return UsageProblem(message, f"agentctl ask {quoted}")
+    name = arguments[0]
+    text = " ".join(takewhile(lambda each: not each.startswith("-"), arguments))
+    quoted = shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+    message, hint = f"no command {name!r}", f"{PROGRAM} ask {quoted}"
+    if close := nearest(name, COMMANDS):
+        message += f" (did you mean {close}?)"
+        hint = f"{shlex.join([PROGRAM, close, *arguments[1:]])}, or {hint}"
+    return UsageProblem(message, hint)
 
 
 def _command_of(arguments: Sequence[str]) -> str:

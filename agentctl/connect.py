@@ -1,14 +1,16 @@
 """Opens the Workspace that a front end talks to, with the user's configuration."""
 
 import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl.core.config import Config, Log, default_settings, load_config
+from agentctl.core.errors import ConfigError, StorageError
 from agentctl.core.home_swap import finish_swap
-from agentctl.core.paths import Paths, find_paths
+from agentctl.core.paths import Paths, find_paths, nearest_place
 from agentctl.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,11 +25,32 @@ def user_paths() -> Paths:
 
 
 def user_config() -> Config:
-    """Raises ConfigError; BackendBusy while a restore is under way."""
+    """Raises ConfigError; StorageError for a folder that is shut; BackendBusy while a restore is
+    under way."""
     paths = user_paths()
+    _check_access(paths)
     # One that was killed is ended first.
     finish_swap(paths)
     return load_config(paths, os.environ, working_directory())
+
+
+def _check_access(paths: Paths) -> None:
+    """Raises ConfigError or StorageError when one of the folders is there, but may not be entered.
+
+    What is in it would seem not to be there.
+    """
+    for folder in (paths.config, paths.data, paths.cache, paths.state):
+        try:
+            os.stat(os.path.join(folder, os.curdir))  # noqa: PTH116, PTH118 - Path drops the dot
+        except PermissionError:
+            place = nearest_place(folder)
+            kind = ConfigError if folder == paths.config else StorageError
+            raise kind(
+                f"{place} may not be entered", f"chmod u+rwx {shlex.quote(str(place))}"
+            ) from None
+        except OSError:
+            # It is made when it is needed.
+            continue
 
 
 def working_directory() -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -9,8 +10,9 @@ from typer._click import Context
 
 from agentctl.commands.common import Command, new_app
 from agentctl.connect import user_config, user_paths
+from agentctl.core.automation.notifications import check_target
 from agentctl.core.child_processes import command_words
-from agentctl.core.config import Config, key_types, nearest
+from agentctl.core.config import Config, check_value, key_types, nearest
 from agentctl.core.config_file import set_value, unset_value
 from agentctl.core.embedding.registry import check_name
 from agentctl.core.errors import ConfigError, UsageProblem
@@ -102,13 +104,32 @@ def set_(
     if unset == (value is not None):
         raise UsageProblem("give a value, or --unset", f"agentctl config set {key} VALUE")
     if value is not None:
-        if key == "knowledge.embedder":
-            check_name(value)
+        check_value(key, value, is_text=True)
+        _check_reach(key, value)
         set_value(paths, key, value)
     elif not unset_value(paths, key):
         output.note(f"{key} was not set in {paths.settings}")
     if output.form == "json":
         output.data(_described(user_config(), key))
+    else:
+        _tell_of_stronger(output, key)
+
+
+def _tell_of_stronger(output: Output, key: str) -> None:
+    """A value that a project's file or a variable overrules changes nothing here."""
+    # What else is wrong is told by whoever needs it.
+    with suppress(ConfigError):
+        origin = user_config().origins.get(key)
+        if origin not in (None, "default", str(user_paths().settings)):
+            output.warning(f"{origin} sets {key}, too, and wins here")
+
+
+def _check_reach(key: str, value: str) -> None:
+    """Refuses what names nothing on this machine, which only another look may find."""
+    if key == "knowledge.embedder":
+        check_name(value)
+    elif key == "daemon.notify" and value:
+        check_target(value)
 
 
 @app.command(cls=Command)
@@ -147,7 +168,8 @@ def edit(ctx: typer.Context) -> None:
     editor = editor or ("notepad" if os.name == "nt" else "vi")
     if not is_terminal_in():
         raise UsageProblem(
-            "an editor needs a terminal", f"agentctl config set KEY VALUE, or {file}"
+            "an editor needs a terminal",
+            f"agentctl config set KEY VALUE, agentctl config set KEY --unset, or {file}",
         )
     if not file.exists():
         make_private(file.parent)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agentctl.commands.common import Command, new_app, with_workspace
+from agentctl.commands.options import a_number
 from agentctl.core.automation.time_words import duration_s
 from agentctl.core.errors import UsageProblem
 from agentctl.core.workspace import Workspace
@@ -30,7 +31,12 @@ def monitor(
     once: Annotated[bool, typer.Option("--once", help="Measure once and leave.")] = False,
     interval: Annotated[
         float,
-        typer.Option(help="Wait this many seconds between two measurements.", min=0.2, metavar="S"),
+        typer.Option(
+            help="Wait this many seconds between two measurements.",
+            min=0.2,
+            metavar="S",
+            callback=a_number,
+        ),
     ] = 2.0,
     history: Annotated[
         str | None,

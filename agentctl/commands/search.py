@@ -26,7 +26,8 @@ def search(
         list[str], typer.Argument(help="Say what to look for, in any words.", metavar="QUERY")
     ],
     limit: Annotated[
-        int, typer.Option("-n", "--limit", min=1, help="Show at most this many passages.")
+        int,
+        typer.Option("-n", "--limit", min=1, max=10_000, help="Show at most this many passages."),
     ] = 10,
     collection: Annotated[
         str | None,

@@ -6,7 +6,8 @@ import typer
 
 from agentctl.commands.common import Command, load_config, new_app
 from agentctl.commands.daemon import run_in_front
-from agentctl.connect import user_paths
+from agentctl.connect import is_daemon_running, user_paths
+from agentctl.core.errors import BackendBusy
 
 PORT = 8421
 
@@ -41,4 +42,8 @@ def serve(
     place = Place(
         host=host, port=port, certificate=tls_cert, key=tls_key, socket=user_paths().daemon_socket
     )
+    place.check()
+    if is_daemon_running():
+        # One alone hosts the schedules, at one place.
+        raise BackendBusy("a daemon runs already", "agentctl daemon stop, then the same again")
     run_in_front(ctx.obj, place, shows_token=True)

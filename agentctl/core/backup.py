@@ -21,7 +21,7 @@ from agentctl.core.errors import InputMissing, StorageError, UsageProblem
 from agentctl.core.home_swap import is_own
 from agentctl.core.moments import moment_text, utc_now
 from agentctl.core.open_files import move_over
-from agentctl.core.paths import Paths
+from agentctl.core.paths import Paths, when_unwritable
 from agentctl.core.storage import open_database, read_only, schema_version, translated_errors
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def _written(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputMissing(
-            f"{target} cannot be written: {error.strerror}", "agentctl backup FILE"
+            f"{target} cannot be written: {error.strerror}",
+            when_unwritable(target, "agentctl backup"),
         ) from None
 
 

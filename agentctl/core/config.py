@@ -5,9 +5,11 @@ From weakest to strongest: `config/default.toml`, the user's file, a project's `
 `AGENTCTL_*` variables. Flags are stronger than all of them and belong to the commands.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -35,6 +37,23 @@ _USERS_OWN |= {"daemon.port", "daemon.notify"}
 _MODELS = {"model", "embedded.model", "knowledge.reranker"}
 # Numbers are above 0, but for these: their least value has a meaning of its own.
 _LEAST = {"embedded.threads": 0, "embedded.gpu_layers": -1, "daemon.port": 0}
+_MOST = {"daemon.port": 65_535}
+# What text must look like, and that in words; all other keys take any.
+_NAME = (r".*\S.*", "a name")
+FORMS = {
+    "model": _NAME,
+    "embedded.model": _NAME,
+    "openai.base_url": (r"(https?://\S+)?", "an http or https address, or empty"),
+    "downloads.hub": (r"https?://\S+", "an http or https address"),
+    "daemon.notify": (
+        r"(desktop|file:.*\S.*|command:.*\S.*)?",
+        "desktop, file:PATH, command:WORDS, or empty",
+    ),
+    "tui.keys": (
+        r"(\s*([\w-]+\.[\w-]+\s*=\s*[^\s,]+\s*)?(,|$))*",
+        "pairs of a name and a key, such as app.quit=f10",
+    ),
+}
 
 T = TypeVar("T")
 
@@ -256,11 +275,23 @@ def check_value(key: str, value: Json, *, is_text: bool = False) -> Json:
     if key not in key_types():
         raise ConfigError(_why_unknown(key), hint)
     try:
-        return typed_value(value, key_types()[key], _LEAST.get(key), is_text=is_text)
+        typed = typed_value(value, key_types()[key], _LEAST.get(key), is_text=is_text)
+        _check_meaning(key, typed)
     except ValueError as error:
         choices = get_args(key_types()[key])
         guess = _did_you_mean(value, choices) if isinstance(value, str) else ""
         raise ConfigError(f"{key} {error}{guess}", hint) from None
+    return typed
+
+
+def _check_meaning(key: str, value: Json) -> None:
+    """Raises ValueError, as `typed_value` does, for what no part of the program could use."""
+    most = _MOST.get(key)
+    if most is not None and isinstance(value, int) and value > most:
+        raise ValueError(f"must be at most {most}, not {value}")
+    form, words = FORMS.get(key, (None, ""))
+    if form is not None and not re.fullmatch(form, str(value), re.DOTALL):
+        raise ValueError(f"must be {words}, not {value!r:.60}")
 
 
 def variable_name(key: str) -> str:
@@ -276,10 +307,12 @@ def line_of(path: Path, key: str) -> int:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most alike of `names`, or None when nothing is."""
+    """The most alike of `names`, first one of the same letters; None when nothing is alike."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)), None)
+    known = list(names)
+    mixed_up = (each for each in known if sorted(each) == sorted(name))
+    return next(chain(mixed_up, difflib.get_close_matches(name, known, n=1)), None)
 
 
 def _key_types(table: type, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -86,5 +86,6 @@ _CHECKS: dict[str, Callable[[Patient], Awaitable[Check]]] = {
     "ollama": doctor_checks.check_ollama,
     "embedded": _threaded(doctor_checks.check_embedded),
     "database": _threaded(doctor_checks.check_database),
+    "agents": _threaded(doctor_checks.check_agents),
     "sandbox": _threaded(doctor_checks.check_sandbox),
 }

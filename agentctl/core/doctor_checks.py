@@ -4,9 +4,10 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -24,7 +25,7 @@ from agentctl.core.errors import (
     RetryError,
     StorageError,
 )
-from agentctl.core.paths import Paths, expand
+from agentctl.core.paths import Paths, expand, nearest_place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -77,7 +78,9 @@ def check_python() -> Check:
 def check_folders(patient: Patient) -> Check:
     paths = patient.paths
     folders = [paths.config, paths.data, paths.cache, paths.state]
-    problems = [problem for folder in folders if (problem := _folder_problem(folder))]
+    # One above them may be in the way of all.
+    found = dict.fromkeys(map(_folder_problem, folders))
+    problems = [problem for problem in found if problem]
     if not problems:
         return Check("folders", "ok", ", ".join(map(str, folders)))
     status: Status = "error" if any(each.status == "error" for each in problems) else "warning"
@@ -88,7 +91,7 @@ def check_folders(patient: Patient) -> Check:
 def _folder_problem(folder: Path) -> Check | None:
     import tempfile
 
-    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    place = nearest_place(folder)
     quoted = shlex.quote(str(place))
     if not place.is_dir():
         fix = f"mv {quoted} {quoted}.old"
@@ -222,13 +225,20 @@ def _find_model(patient: Patient, model: str) -> tuple[Path, int | None, str]:
 
 
 def check_database(patient: Patient) -> Check:
+    path = patient.paths.database
+    if not path.exists():
+        return Check("database", "ok", "made at first use")
+    if not os.access(path, os.R_OK | os.W_OK):
+        fix = f"chmod u+rw {shlex.quote(str(path))}"
+        return Check("database", "error", f"{path} cannot be read and written", fix)
+    return _examine_database(path, patient.deadline_s / 2)
+
+
+def _examine_database(path: Path, limit_s: float) -> Check:
     import sqlite3
 
     from agentctl.core.storage import read_only, schema_version, translated_errors
 
-    path = patient.paths.database
-    if not path.exists():
-        return Check("database", "ok", "made at first use")
     folder = shlex.quote(f"{path.parent / 'damaged'}")
     aside = f"mkdir -p {folder} && mv {shlex.quote(str(path))}* {folder}"
     fix = f"set it aside, and a new one is made: {aside}"
@@ -238,7 +248,7 @@ def check_database(patient: Patient) -> Check:
             closing(sqlite3.connect(read_only(path.absolute()), uri=True, timeout=1)) as connection,
         ):
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            answer = _check_integrity(connection, path.stat().st_size, patient.deadline_s / 2)
+            answer = _check_integrity(connection, path.stat().st_size, limit_s)
     except BackendBusy as error:
         return Check("database", "warning", error.message, f"try again: {AGAIN}")
     except StorageError as error:
@@ -270,6 +280,28 @@ def _check_integrity(connection: "sqlite3.Connection", size: int, limit_s: float
         return _UNFINISHED
     finally:
         timer.cancel()
+
+
+def check_agents(patient: Patient) -> Check:
+    """What the user has written down for agents: each file as a run would read it."""
+    from agentctl.core.agents.definitions import AgentFiles
+    from agentctl.core.agents.permissions.policy import load_rules
+    from agentctl.core.agents.tools.mcp_servers import read_mcp_servers
+
+    files = AgentFiles(patient.paths)
+    names = files.names()
+    looks: list[Callable[[], object]] = [partial(files.load, name) for name in names]
+    looks += [partial(load_rules, patient.paths), partial(read_mcp_servers, patient.paths)]
+    problems = []
+    for look in looks:
+        try:
+            look()
+        except ConfigError as error:
+            problems.append(error)
+    if not problems:
+        return Check("agents", "ok", ", ".join(names))
+    detail = "; ".join(each.message for each in problems)
+    return Check("agents", "error", detail, "; ".join(each.hint for each in problems))
 
 
 def check_sandbox(patient: Patient) -> Check:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from agentctl.core.paths import nearest_place
+
 Fit: TypeAlias = Literal["yes", "tight", "no"]
 
 _OVERHEAD = 1.2
@@ -57,8 +59,7 @@ def gpus() -> list[Gpu]:
 
 def free_disk(path: Path) -> int:
     """Bytes free where `path` is, or will be once it is made."""
-    folder = next(place for place in (path, *path.absolute().parents) if place.exists())
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(nearest_place(path)).free
 
 
 def model_fits(size_bytes: int, memory: Memory, gpus: Iterable[Gpu]) -> Fit:

@@ -1,6 +1,7 @@
 """Every place on disk that agentctl uses, and the files it is shipped with."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,6 +134,23 @@ def expand(name: str) -> Path:
 def owner_only(name: str, flags: int) -> int:
     """An `opener` for `open`: only its owner may read and write a file that it makes."""
     return os.open(name, flags, 0o600)
+
+
+def nearest_place(path: Path) -> Path:
+    """The path itself, or what is there of the folders above it, as far as one may look."""
+    places = (path, *path.absolute().parents)
+    return next(each for each in places if os.path.exists(each))  # noqa: PTH110 - never raises
+
+
+def when_unwritable(path: Path, command: str) -> str:
+    """The next command where no file can be written: its folder is made, or it goes home.
+
+    `command` is what wrote it, up to the file's name.
+    """
+    folder = path.parent
+    if nearest_place(folder) != folder:
+        return f"mkdir -p {shlex.quote(str(folder))}"
+    return f"{command} ~/{shlex.quote(path.name)}"
 
 
 def make_private(folder: Path) -> Path:

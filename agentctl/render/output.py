@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
-from agentctl.core.errors import AgentctlError
+from agentctl.core.errors import AgentctlError, StorageError
 from agentctl.render import console
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Column
 
 SCHEMA_VERSION = 1
 Form: TypeAlias = Literal["text", "json", "jsonl"]
@@ -99,7 +100,10 @@ class Output:
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
-        self.console().print(table)
+        console = self.console()
+        if table.columns:
+            keep_whole(table.columns[0], console.width)
+        console.print(table)
 
     def fields(self, values: Mapping[str, str]) -> None:
         """Names and values, one a line."""
@@ -128,6 +132,36 @@ class Output:
             and os.environ.get("TERM") != "dumb"
             and console.obeys_sequences(stream)
         )
+
+
+def refusal_of_stdout() -> StorageError | None:
+    """Why what is buffered for stdout cannot be written, as on a full disk; it is given up then."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard_stdout()
+        return StorageError(
+            f"stdout cannot be written: {error.strerror}",
+            "free some disk space, or write elsewhere",
+        )
+    return None
+
+
+def discard_stdout() -> None:
+    """What is still buffered must not raise at the program's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def keep_whole(column: "Column", width: int) -> None:
+    """No terminal is so narrow that what is to be typed again is shortened, as names and ids are.
+
+    Where half of the terminal will not do, it goes on in the next line.
+    """
+    from rich.cells import cell_len
+
+    longest = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
+    column.min_width = min(longest, width // 2)
+    column.overflow = "fold"
 
 
 def printable(text: str) -> str:

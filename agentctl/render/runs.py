@@ -15,7 +15,7 @@ from agentctl.core.events import (
 )
 from agentctl.core.jsontypes import Json, JsonObject
 from agentctl.render.agents import AgentSummary, calls_data, messages_data
-from agentctl.render.output import Output, printable
+from agentctl.render.output import Output, keep_whole, printable
 from agentctl.render.tool_calls import CallRecord, call_line, clipped, folded, result_line
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def show_runs(output: Output, runs: Sequence[ListedRun]) -> None:
         cells = [Text(printable(cell)) for cell in row]
         cells[2].stylize(_STYLES.get(status, ""))
         table.add_row(*cells)
-    output.console().print(table)
+    console = output.console()
+    keep_whole(table.columns[0], console.width)
+    console.print(table)
 
 
 def details_data(details: "RunDetails") -> JsonObject:

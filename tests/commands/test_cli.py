@@ -99,6 +99,31 @@ def test_a_misspelt_command_is_guessed(home: Path) -> None:
     assert "did you mean sessions?" in run("sesions", env=environment(home)).stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("aks hi", "'aks' (did you mean ask?)", 'agentctl ask hi, or agentctl ask "aks hi"'),
+        ("hello world --plain", "no command 'hello'", 'agentctl ask "hello world"'),
+        ("nosuch", "no command 'nosuch'", 'agentctl ask "nosuch"'),
+        ("--plain", "--plain goes after the command", "agentctl COMMAND --plain"),
+        (
+            "--debug models list",
+            "--debug goes after the command",
+            "agentctl models list --debug",
+        ),
+    ],
+)
+def test_a_line_that_is_no_command_is_mended_whole(
+    line: str, message: str, hint: str, home: Path
+) -> None:
+    done = run(*line.split(), env=environment(home))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    told, mend = done.stderr.splitlines()
+    assert told.endswith(message)
+    assert mend == f"  try: {hint}"
+
+
 def test_wrong_usage_is_told_in_two_lines(home: Path) -> None:
     done = run("models", "show", env=environment(home))
 
@@ -221,6 +246,21 @@ def test_debug_shows_the_traceback(broken: dict[str, str]) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize(("name", "exit_code"), [("config", 78), ("data", 1), ("state", 1)])
+def test_a_folder_that_may_not_be_entered_is_told_and_its_mend(
+    name: str, exit_code: int, home: Path
+) -> None:
+    folder = home / "agentctl" / name
+    folder.mkdir(parents=True)
+    folder.chmod(0)
+    done = run("sessions", "list", env=environment(home), is_superuser=False)
+    folder.chmod(0o700)
+
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert done.stderr == f"error: {folder} may not be entered\n  try: chmod u+rwx {folder}\n"
+
+
 # Pipes and terminals
 
 
@@ -263,9 +303,29 @@ def test_an_answer_that_nobody_reads_any_more_ends_quietly_and_is_kept(home: Pat
     assert (answer["content"], answer["status"]) == ("one two ", "cancelled")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+@pytest.mark.parametrize("words", ["--version", "--help", "config show", "config show --json"])
+def test_a_full_disk_is_told_as_what_it_is(words: str, home: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(*words.split()),
+            env=environment(home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+
+    assert done.returncode == 1
+    assert "stdout cannot be written: No space left on device" in done.stderr
+    assert "Errno" not in done.stderr
+    assert len(done.stderr.splitlines()) == (1 if "--json" in words else 2)
+
+
 @on_posix
-def test_a_program_may_be_started_without_stdout_and_stderr(home: Path) -> None:
-    line = f"exec {shlex.join(command('config', 'show'))} >&- 2>&-"
+@pytest.mark.parametrize("words", ["config show", "--version"])
+def test_a_program_may_be_started_without_stdout_and_stderr(words: str, home: Path) -> None:
+    line = f"exec {shlex.join(command(*words.split()))} >&- 2>&-"
     done = subprocess.run(["sh", "-c", line], env=environment(home), check=False)
     assert done.returncode == 0
 
@@ -323,6 +383,19 @@ def test_tables_are_drawn_on_a_terminal_and_tab_separated_in_a_pipe(home: Path) 
     assert "────" in drawn
     assert "\tdefault\n" in piped
     assert plain.replace("\r\n", "\n") == piped
+
+
+@on_posix
+def test_what_is_to_be_typed_again_is_never_shortened(home: Path) -> None:
+    from tests.support.terminal import Terminal
+
+    with Terminal(command("config", "show"), environment(home), columns=40) as terminal:
+        terminal.finish()
+        first = [line[:20].strip() for line in terminal.output.decode().splitlines()]
+
+    assert "ollama.host" in first
+    assert "downloads.index" in first
+    assert not any("…" in each for each in first)
 
 
 def test_arguments_need_not_be_utf8(home: Path) -> None:

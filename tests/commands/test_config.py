@@ -72,6 +72,17 @@ def test_setting_tells_what_is_in_force(env: dict[str, str]) -> None:
     assert data == {"value": "stronger:1b", "from": "environment"}
 
 
+def test_setting_what_a_project_overrules_is_told(env: dict[str, str], tmp_path: Path) -> None:
+    project = tmp_path / "agentctl.toml"
+    project.write_text("limits.input_bytes = 10\n")
+    overruled = run("config", "set", "limits.input_bytes", "21", env=env, cwd=tmp_path)
+    alone = run("config", "set", "limits.folder_files", "21", env=env, cwd=tmp_path)
+
+    warning = f"warning: {project} sets limits.input_bytes, too, and wins here\n"
+    assert (overruled.returncode, overruled.stdout, overruled.stderr) == (0, "", warning)
+    assert alone.stderr == ""
+
+
 def test_what_is_unset_has_its_default_again(env: dict[str, str]) -> None:
     run("config", "set", "model", "qwen3:4b", env=env)
     data = data_of("config", "set", "model", "--unset", env=env)
@@ -183,4 +194,12 @@ def test_what_is_no_embedder_is_refused(value: str, env: dict[str, str], file: P
 
     assert done.returncode == 78
     assert "agentctl config set knowledge.embedder" in done.stderr
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("target", ["bogus", "file:notes.txt", "command:no-such-program --now"])
+def test_nobody_who_cannot_be_told_is_set(target: str, env: dict[str, str], file: Path) -> None:
+    done = run("config", "set", "daemon.notify", target, env=env)
+
+    assert done.returncode in (2, 78)
     assert not file.exists()

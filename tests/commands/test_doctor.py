@@ -1,7 +1,10 @@
 """`agentctl doctor` as a command; what it looks at is in tests/core/test_doctor.py."""
 
 import json
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.cli import environment, run, with_ollama
 from tests.support.ollama_server import ScriptedOllama
@@ -38,6 +41,19 @@ def test_an_error_among_the_checks_is_exit_1(home: Path) -> None:
 
     data = json.loads(done.stdout)["data"]
     assert (done.returncode, data["ok"], done.stderr) == (1, False, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_database_that_may_not_be_written(home: Path) -> None:
+    env = environment(home)
+    run("sessions", "list", env=env)
+    database = home / "agentctl" / "data" / "agentctl.db"
+    database.chmod(0o400)
+    done = run("doctor", env=env, is_superuser=False)
+
+    assert done.returncode == 1
+    assert f"ERROR    database: {database} cannot be read and written" in done.stdout
+    assert f"do: chmod u+rw {database}" in done.stdout
 
 
 def test_it_works_with_a_broken_configuration(home: Path) -> None:

@@ -138,6 +138,7 @@ def test_stdin_is_left_alone_when_files_are_named(env: dict[str, str], notes: Pa
         (["-", "--no-stdin", "--title", "T"], "text", "agentctl ingest PATH"),
         (["notes", "--title", "T"], "", "agentctl ingest -"),
         ([""], "", "name a file"),
+        (["ftp://example.org/a.md"], "", "save it in a file"),
         (["-", "--title", "T", "--watch"], "text", "agentctl ingest PATH --watch"),
         (["https://example.org", "--watch"], "", "agentctl ingest PATH --watch"),
         (["notes", "--watch", "--dry-run"], "", "agentctl ingest PATH"),

@@ -146,7 +146,13 @@ def test_where_nothing_was_measured_the_next_step_is_told(env: Mapping[str, str]
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--history", "1q"), ("--history", "0s"), ("--once", "--history", "1h"), ("--interval", "0")],
+    [
+        ("--history", "1q"),
+        ("--history", "0s"),
+        ("--once", "--history", "1h"),
+        ("--interval", "0"),
+        ("--interval", "nan"),
+    ],
 )
 def test_what_makes_no_sense_is_wrong_usage(
     env: Mapping[str, str], arguments: tuple[str, ...]

@@ -107,7 +107,14 @@ def test_an_unknown_collection_names_those_there_are(env: dict[str, str]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [["  "], ["x", "--mode", "exact"], ["x", "--since", "yesterday"], ["x", "-n", "0"], []],
+    [
+        ["  "],
+        ["x", "--mode", "exact"],
+        ["x", "--since", "yesterday"],
+        ["x", "-n", "0"],
+        ["x", "-n", "9" * 20],
+        [],
+    ],
 )
 def test_wrong_usage_is_refused(arguments: list[str], env: dict[str, str]) -> None:
     assert run("search", *arguments, env=env).returncode == 2

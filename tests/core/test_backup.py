@@ -154,8 +154,10 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_wanted(tmp_path: Pat
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     paths = make_home(tmp_path / "home", "mine")
 
-    with pytest.raises(InputMissing, match="cannot be written"):
+    with pytest.raises(InputMissing, match="cannot be written") as raised:
         backed_up(paths, tmp_path / "nowhere" / "backup.zip")
+
+    assert raised.value.hint == f"mkdir -p {tmp_path / 'nowhere'}"
 
 
 def test_a_backup_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:

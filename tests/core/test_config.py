@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentctl.core.config import (
+    FORMS,
     Config,
     Layer,
     key_types,
@@ -115,12 +116,15 @@ def test_a_virtual_environment_called_dotenv_is_no_source(place: Place) -> None:
     assert set(place.load().origins.values()) == {"default"}
 
 
-def values_of(kind: Any) -> st.SearchStrategy[Json]:
+def values_of(key: str) -> st.SearchStrategy[Json]:
+    kind: Any = key_types()[key]
+    if key in FORMS:
+        return st.from_regex(re.compile(FORMS[key][0], re.DOTALL), fullmatch=True)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     strategies: dict[type, st.SearchStrategy[Json]] = {
         bool: st.booleans(),
-        int: st.integers(1, 10**9),
+        int: st.integers(1, 65_535),
         float: st.floats(0.001, 10**6),
         str: st.text(),
     }
@@ -133,7 +137,7 @@ def layers(draw: st.DrawFn) -> list[Layer]:
     made = []
     for number in range(draw(st.integers(0, 4))):
         keys = draw(st.sets(st.sampled_from(list(key_types())), max_size=5))
-        values = {key: draw(values_of(key_types()[key])) for key in sorted(keys)}
+        values = {key: draw(values_of(key)) for key in sorted(keys)}
         is_text = draw(st.booleans())
         if is_text:
             values = {key: str(value) for key, value in values.items()}
@@ -171,7 +175,7 @@ def test_the_last_writer_of_a_key_wins_and_is_its_origin(sources: list[Layer]) -
         ("  export\tAGENTCTL_MODEL = a  ", "a"),
         ("AGENTCTL_MODEL=a # why", "a"),
         ("AGENTCTL_MODEL=a#b", "a#b"),
-        ("AGENTCTL_MODEL= # why", ""),
+        ("AGENTCTL_MODEL=a\nAGENTCTL_OPENAI_BASE_URL= # why", "a"),
         ('AGENTCTL_MODEL="a # b" # why', "a # b"),
         ("AGENTCTL_MODEL=' a '", " a "),
         ('AGENTCTL_MODEL="C:\\new\\x"', "C:\\new\\x"),
@@ -260,6 +264,12 @@ def test_only_one_variable_is_no_setting(place: Place) -> None:
             "embedded.gpu_layers must be a whole number of at least -1, not -2",
         ),
         ('x = """\n[log]\nlevel = 1\n"""\n[log]\nlevel = 1\n', 1, "unknown key x"),
+        ("daemon.port = 70000\n", 1, "daemon.port must be at most 65535, not 70000"),
+        ("model = ' '\n", 1, "model must be a name, not ' '"),
+        ("[downloads]\nhub = 'nowhere'\n", 2, "hub must be an http or https address, not "),
+        ("openai.base_url = 'localhost:8000'\n", 1, "must be an http or https address, or empty"),
+        ("daemon.notify = 'bogus'\n", 1, "must be desktop, file:PATH, command:WORDS, or empty"),
+        ("tui.keys = 'app.quit=f10, foo=bar'\n", 1, "must be pairs of a name and a key, such as "),
         ("[log]\nlevel = 'debgu'\n", 2, "not 'debgu' (did you mean debug?)"),
     ],
 )

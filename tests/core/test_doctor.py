@@ -26,6 +26,7 @@ NAMES = [
     "ollama",
     "embedded",
     "database",
+    "agents",
     "sandbox",
 ]
 MODEL_BYTES = 98_362_432
@@ -131,8 +132,8 @@ def test_a_file_in_the_place_of_a_folder(patient: Patient) -> None:
     folders = patient.checks()["folders"]
     home = patient.folder / "home"
     assert folders.status == "error"
-    assert f"{home} is a file, not a folder" in folders.detail
-    assert f"mv {home} {home}.old" in folders.fix
+    assert folders.detail == f"{home} is a file, not a folder"
+    assert folders.fix == f"mv {home} {home}.old"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -295,6 +296,21 @@ def test_a_damaged_page(patient: Patient) -> None:
     database = patient.checks()["database"]
     assert database.status == "error"
     assert f"{patient.paths.database} is damaged: " in database.detail
+
+
+# What the user has written for agents
+
+
+def test_rules_and_agents_that_a_run_would_refuse(patient: Patient) -> None:
+    make_private(patient.paths.agents)
+    patient.paths.permissions.write_text("[[rule]]\nx = 1\n")
+    own = patient.paths.agents / "mine.toml"
+    own.write_text("nmae = 'mine'\n")
+    agents = patient.checks()["agents"]
+    assert agents.status == "error"
+    assert f"{own}:1: unknown key nmae (did you mean name?)" in agents.detail
+    assert f"{patient.paths.permissions}:1: " in agents.detail
+    assert f"correct line 1 of {own}" in agents.fix
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")

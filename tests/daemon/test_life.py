@@ -90,12 +90,16 @@ def test_it_starts_once_says_so_and_stops(env: dict[str, str]) -> None:
     started = data("daemon", "start", env=env)
     process = psutil.Process(int(str(started["pid"])))
     again = run("daemon", "start", env=env)
+    served = run("serve", env=env)
+    unsafe = run("serve", "--host", "0.0.0.0", env=env)  # noqa: S104 - refused
     status = data("daemon", "status", env=env)
     stopped = ok("daemon", "stop", env=env)
 
     assert status["pid"] == started["pid"] and status["status"] == "healthy"
     assert again.returncode == 75
     assert "agentctl daemon status" in again.stderr
+    assert (served.returncode, unsafe.returncode) == (75, 2)
+    assert "agentctl daemon stop" in served.stderr
     assert stopped == "the daemon was stopped\n"
     assert data("daemon", "status", env=env) == {"status": "stopped"}
     process.wait(60)
