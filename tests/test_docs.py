@@ -126,7 +126,7 @@ def test_troubleshooting_explains_exactly_the_errors_there_are() -> None:
     explained = re.findall(r"^### `([\w-]+)` \(exit code (\d+)\)$", read(TROUBLE), re.M)
 
     existing = {(kind.slug, str(kind.exit_code)) for kind in error_types()}
-    of_runs = {("approval-required", "77"), ("denied", "77")}
+    of_runs = {("approval-required", "77"), ("denied", "77"), ("limit", "124")}
     assert sorted(explained) == sorted(existing | of_runs | {("unexpected", "1")})
 
 

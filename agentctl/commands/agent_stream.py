@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentctl.commands.options import a_number
 from agentctl.core.agents.run_request import Approve, LimitChanges, ResumeRequest
 from agentctl.core.errors import AgentctlError, BackendBusy, NotFound
 from agentctl.core.events import ApprovalGiven, ApprovalRequired, Event, RunFinished, RunStarted
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 
 # Lines of a preview that are shown when nobody is there to be asked.
 _PREVIEW_LINES = 20
+_LIMITS = {
+    "timeout": "the run was stopped: its time is over",
+    "max_rounds": "the run was stopped by one of its limits",
+}
 
 MaxRounds = Annotated[
     int | None, typer.Option("--max-rounds", min=1, help="Stop after this many answers of a model.")
 ]
-Timeout = Annotated[float | None, typer.Option(min=0.001, help="Stop after this many seconds.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Stop after this many seconds.", callback=a_number),
+]
 Usage = Annotated[
     bool, typer.Option("-u", "--usage", help="Show rounds, tokens and speed on stderr.")
 ]
@@ -111,11 +119,14 @@ async def follow(
         printer.close()
 
 
-def show_problem(output: Output, summary: AgentSummary) -> None:
-    """Why a run did not end well, and the next command."""
+def show_problem(output: Output, summary: AgentSummary, way_on: str | None = None) -> None:
+    """Why a run did not end well, and the next command; `way_on` is the one after a limit."""
     error, finished = summary.error, summary.finished
     if error is not None:
         output.problem(error.code, error.message, error.hint)
+    elif finished is not None and finished.status in _LIMITS:
+        way_on = way_on or f"agentctl runs resume {finished.run_id}"
+        output.problem("limit", _LIMITS[finished.status], way_on)
     elif finished is not None and finished.status == "denied":
         waiting = [call for call in summary.calls if call.is_waiting]
         for call in waiting:

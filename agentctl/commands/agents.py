@@ -18,6 +18,7 @@ from agentctl.commands.agent_stream import (
 )
 from agentctl.commands.common import Command, StreamingCommand, load_config, new_app, with_workspace
 from agentctl.commands.inputs import read_stdin
+from agentctl.commands.options import Model
 from agentctl.connect import working_directory
 from agentctl.core.agents.run_request import ROUTER, AgentRequest, Approve, LimitChanges
 from agentctl.core.chat.attachments import STDIN_NAME
@@ -148,10 +149,7 @@ def run(
     task: Annotated[
         str | None, typer.Argument(help="Say what to do; - reads it from stdin.", metavar="TASK")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
-    ] = None,
+    model: Model = None,
     max_rounds: MaxRounds = None,
     timeout: Timeout = None,
     max_tokens: Annotated[

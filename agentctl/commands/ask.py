@@ -14,17 +14,18 @@ from typer.core import TyperOption
 from agentctl.commands import complete
 from agentctl.commands.common import StreamingCommand, load_config, new_app, with_workspace
 from agentctl.commands.inputs import absolute, read_schema, read_stdin
-from agentctl.connect import working_directory
+from agentctl.commands.options import Model, a_number
+from agentctl.connect import user_paths, working_directory
 from agentctl.core.chat.attachments import STDIN_NAME
-from agentctl.core.chat.conversation import AskRequest, Prepared
+from agentctl.core.chat.conversation import AskRequest
 from agentctl.core.chat.templates import Template
 from agentctl.core.config import Config
 from agentctl.core.errors import UsageProblem
 from agentctl.core.files import decode_text
-from agentctl.core.jsontypes import JsonObject
 from agentctl.core.workspace import Workspace
+from agentctl.render.answer import show_answer, show_interrupted, show_prepared
 from agentctl.render.output import Output
-from agentctl.render.run import RunPrinter, RunSummary, answer_data
+from agentctl.render.run import RunPrinter, RunSummary
 
 # A value that can be nothing but a collection.
 _JOINED_KNOWLEDGE = re.compile("--knowledge=|-k.")
@@ -104,10 +105,7 @@ class _Asked:
 def ask(
     ctx: typer.Context,
     prompt: Annotated[str | None, typer.Argument(help="Ask this; - reads it from stdin.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
-    ] = None,
+    model: Model = None,
     file: Annotated[
         list[str] | None,
         typer.Option(
@@ -174,7 +172,8 @@ def ask(
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Stop the answer after this many seconds.")
+        float | None,
+        typer.Option(min=0.001, help="Stop the answer after this many seconds.", callback=a_number),
     ] = None,
 ) -> None:
     """Ask a question; the answer arrives word by word.
@@ -185,7 +184,9 @@ def ask(
     has_k = knowledge is not None
     _refuse_both("-c", continue_, "-s", session is not None, "agentctl ask -s NAME …")
     _refuse_both("-k", has_k, "--no-knowledge", no_knowledge, "agentctl ask -k …")
-    _refuse_both("-x", extract, "--jsonl", output.form == "jsonl", "agentctl ask -x --json …")
+    is_stream = output.form == "jsonl"
+    _refuse_both("-x", extract, "--jsonl", is_stream, "agentctl ask -x --json …")
+    _refuse_both("--dry-run", dry_run, "--jsonl", is_stream, "agentctl ask --dry-run --json …")
     if save is None and prompt is not None and not prompt.strip():
         raise UsageProblem("the prompt is empty", 'agentctl ask "your question"')
     config = load_config()
@@ -226,12 +227,11 @@ async def _carry_out(workspace: Workspace, asked: _Asked, output: Output, config
     if asked.agent is not None:
         return await _answer_by_agent(workspace, asked.agent, asked, output, config)
     if asked.save is not None:
-        where = await workspace.save_template(asked.save, _as_template(asked))
-        output.note(f"saved as {where}; use it: agentctl ask -t {asked.save}")
+        await _save(workspace, asked.save, _as_template(asked), output)
         return 0
     request, extracts = await _complete(asked, workspace)
     if asked.dry_run:
-        _show_prepared(output, await workspace.prepare(request))
+        show_prepared(output, await workspace.prepare(request))
         return 0
     printer = RunPrinter(output, working_directory(), is_quiet=extracts, shows_usage=asked.usage)
     return await _answer(workspace, request, output, printer, extracts=extracts)
@@ -250,29 +250,24 @@ async def _answer(
     *,
     extracts: bool,
 ) -> int:
+    from asyncio import CancelledError
+
     summary = RunSummary()
     try:
         async with aclosing(workspace.ask(request)) as events:
             async for event in events:
                 summary.add(event)
                 printer.show(event)
+    except CancelledError:
+        show_interrupted(output, summary)
+        raise
     finally:
         printer.close()
-    _show_result(output, summary, extracts=extracts)
+    show_answer(output, summary, extracts=extracts)
     if summary.error is not None:
         error = summary.error
         output.problem(error.code, error.message, error.hint)
     return summary.exit_code
-
-
-def _show_result(output: Output, summary: RunSummary, *, extracts: bool) -> None:
-    """What is printed at the end only: JSON, or code."""
-    answer = first_code_block(summary.answer, output) if extracts else summary.answer
-    if output.form == "json":
-        if answer or summary.error is None:
-            output.data(answer_data(summary, answer))
-    elif extracts and answer:
-        output.text(answer if answer.endswith("\n") else answer + "\n")
 
 
 async def _answer_by_agent(
@@ -293,7 +288,7 @@ async def _answer_by_agent(
     summary = await ask_agent(
         workspace, question, output, is_quiet=asked.extract, shows_usage=asked.usage
     )
-    _show_result(output, summary, extracts=asked.extract)
+    show_answer(output, summary, extracts=asked.extract)
     show_problem(output, summary)
     return summary.exit_code
 
@@ -328,6 +323,18 @@ def _filled(request: AskRequest, template: Template, parameters: dict[str, str])
     return replace(request, prompt=prompt, stdin=stdin, system=request.system or system)
 
 
+async def _save(workspace: Workspace, name: str, template: Template, output: Output) -> None:
+    """Raises UsageProblem when the user has one of that name."""
+    path = user_paths().templates / f"{name}.toml"
+    if path.exists():
+        raise UsageProblem(f"there is a template {name} already", f"edit {path}, or remove it")
+    where = await workspace.save_template(name, template)
+    if output.form == "json":
+        output.data({"name": name, "path": where})
+        return
+    output.note(f"saved as {where}; use it: agentctl ask -t {name}")
+
+
 def _as_template(asked: _Asked) -> Template:
     from agentctl.core.backends.options import merge_options, parse_options
 
@@ -341,44 +348,4 @@ def _as_template(asked: _Asked) -> Template:
         options=options,
         schema=request.schema,
         extract=asked.extract,
-    )
-
-
-def first_code_block(answer: str, output: Output) -> str:
-    """Its code; the whole answer, with a warning, when it has none."""
-    from markdown_it import MarkdownIt
-
-    code = next((each.content for each in MarkdownIt().parse(answer) if each.type == "fence"), None)
-    if code is None:
-        output.warning("the answer has no code block; this is all of it")
-        return answer
-    return code
-
-
-def _show_prepared(output: Output, prepared: Prepared) -> None:
-    if output.form != "text":
-        messages: Iterator[JsonObject] = (
-            {"role": m.role, "content": m.content, "images": len(m.images)}
-            for m in prepared.messages
-        )
-        output.data(
-            {
-                "model": prepared.model,
-                "backend": prepared.backend,
-                "messages": [*messages],
-                "prompt_tokens": prepared.prompt_tokens,
-                "context_window": prepared.context_window,
-                "truncated_tokens": prepared.truncated_tokens,
-                "warnings": [*prepared.warnings],
-            }
-        )
-        return
-    for message in prepared.messages:
-        output.line(f"[{message.role}]\n{message.content}\n")
-    for warning in prepared.warnings:
-        output.warning(warning)
-    share = prepared.prompt_tokens / prepared.context_window
-    output.note(
-        f"{prepared.model} ({prepared.backend}) would see {prepared.prompt_tokens:,} tokens, "
-        f"{share:.0%} of its context window of {prepared.context_window:,}; nothing was sent"
     )

@@ -16,6 +16,7 @@ from agentctl.core.events import UsageMeasured
 from agentctl.core.files import well_formed
 from agentctl.core.workspace import Workspace
 from agentctl.render.agents import AgentRunPrinter, AgentSummary
+from agentctl.render.answer import show_interrupted
 from agentctl.render.output import Output
 
 
@@ -62,6 +63,8 @@ async def ask_agent(
     shows_usage: bool,
 ) -> AgentSummary:
     """Shows the run; what is known of it at its end."""
+    from asyncio import CancelledError
+
     request, limits = question.request, _limits(question.settings)
     loaded = await run_in_thread(lambda: load_attachments(request.files, request.stdin, limits))
     for warning in loaded.warnings:
@@ -75,8 +78,16 @@ async def ask_agent(
         is_attended=is_attended(output),
         limits=LimitChanges(seconds=request.timeout_s),
     )
-    await follow(workspace, workspace.run_agent(asked), output, printer)
-    summary = printer.summary
+    try:
+        await follow(workspace, workspace.run_agent(asked), output, printer)
+    except CancelledError:
+        show_interrupted(output, _completed(printer.summary, loaded))
+        raise
+    return _completed(printer.summary, loaded)
+
+
+def _completed(summary: AgentSummary, loaded: Loaded) -> AgentSummary:
+    """As that of an answer without an agent."""
     summary.warnings = (*loaded.warnings, *summary.warnings)
     if summary.usages:
         summary.usage = _whole(summary)

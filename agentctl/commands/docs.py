@@ -14,12 +14,14 @@ from agentctl.commands import complete, docs_watch
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
 from agentctl.commands.confirmation import confirm_removal
 from agentctl.commands.ingest import exit_code, take_in
+from agentctl.commands.inputs import named_file
 from agentctl.commands.places import absolute, located
 from agentctl.connect import working_directory
 from agentctl.core.errors import InputMissing, NotFound, UsageProblem
 from agentctl.core.files import clipped
 from agentctl.core.knowledge.library import DocumentEntry, IngestReport, Passage
 from agentctl.core.open_files import move_over
+from agentctl.core.paths import when_unwritable
 from agentctl.core.workspace import Workspace
 from agentctl.render.ingest import IngestPrinter, ReindexPrinter, count
 from agentctl.render.links import short_path
@@ -154,14 +156,22 @@ def remove(
     names = [located(name) for name in documents or []]
     if not names and collection is None:
         raise UsageProblem("which documents?", "agentctl docs remove PATH, or --collection NAME")
-    if not yes:
-        what = ", ".join(documents or []) or f"all of the collection {collection}"
-        question = f"Remove {what} from the knowledge base (the files stay)?"
-        confirm_removal(output, "documents", question)
+
+    async def look(workspace: Workspace) -> None:
+        from agentctl.core.knowledge.references import resolve_all
+
+        await _check_collection(workspace, collection)
+        resolve_all(await workspace.list_documents(collection), names)
 
     async def use(workspace: Workspace) -> list[DocumentEntry]:
         await _check_collection(workspace, collection)
         return await workspace.remove_documents(names, collection)
+
+    if not yes:
+        with_workspace(look)
+        what = ", ".join(documents or []) or f"all of the collection {collection}"
+        question = f"Remove {what} from the knowledge base (the files stay)?"
+        confirm_removal(output, "documents", question)
 
     removed = with_workspace(use)
     if output.form == "json":
@@ -287,7 +297,10 @@ def export(
 def import_(
     ctx: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Read this file, as `docs export` writes it.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="Read this file, as `docs export` writes it; - is stdin."
+        ),
     ],
 ) -> None:
     """Add the documents of an export.
@@ -295,14 +308,15 @@ def import_(
     Example: agentctl docs import knowledge.jsonl
     """
     output: Output = ctx.obj
-    path = absolute(file)
     printer = IngestPrinter(output, working_directory())
 
     async def use(workspace: Workspace) -> IngestReport:
         with printer:
-            return await take_in(workspace.import_documents(path), printer)
+            return await take_in(workspace.import_documents(str(path)), printer)
 
-    raise typer.Exit(exit_code(with_workspace(use)))
+    with named_file(file) as path:
+        report = with_workspace(use)
+    raise typer.Exit(exit_code(report))
 
 
 app.command(cls=Command)(docs_watch.watched)
@@ -371,7 +385,8 @@ def _whole_file(path: Path) -> Iterator[Callable[[str], object]]:
         move_over(temporary, path)
     except OSError as error:
         raise InputMissing(
-            f"{path} cannot be written: {error.strerror}", "agentctl docs export FILE"
+            f"{path} cannot be written: {error.strerror}",
+            when_unwritable(path, "agentctl docs export"),
         ) from None
     finally:
         if temporary is not None:

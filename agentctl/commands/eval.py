@@ -6,7 +6,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, new_app, with_workspace
-from agentctl.commands.places import absolute
+from agentctl.commands.inputs import named_file
 from agentctl.core.knowledge.library import Evaluation, SearchMode
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output
@@ -19,7 +19,9 @@ def evaluate(
     ctx: typer.Context,
     questions: Annotated[
         str,
-        typer.Argument(help="Read the questions from this file, one a line.", metavar="SET.jsonl"),
+        typer.Argument(
+            help="Read the questions from this file, one a line; - is stdin.", metavar="SET.jsonl"
+        ),
     ],
     mode: Annotated[
         SearchMode | None,
@@ -37,13 +39,15 @@ def evaluate(
     Example: agentctl eval questions.jsonl
     """
     output: Output = ctx.obj
-    path = absolute(questions)
     modes: tuple[SearchMode, ...] = get_args(SearchMode) if mode is None else (mode,)
 
     async def use(workspace: Workspace) -> list[Evaluation]:
-        return [await workspace.evaluate(path, mode=each, collection=collection) for each in modes]
+        return [
+            await workspace.evaluate(str(path), mode=each, collection=collection) for each in modes
+        ]
 
-    measured = with_workspace(use)
+    with named_file(questions) as path:
+        measured = with_workspace(use)
     if output.form == "json":
         output.data(measured)
         return

@@ -8,13 +8,20 @@ import typer
 from agentctl.commands import complete
 from agentctl.commands.common import Command, load_config, new_app, with_workspace
 from agentctl.commands.confirmation import confirm_removal
+from agentctl.commands.options import model_name
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output, human_size
 from agentctl.render.progress import PullPrinter
 
 app = new_app()
 Name = Annotated[
-    str, typer.Argument(help="Name the model.", metavar="NAME", autocompletion=complete.models)
+    str,
+    typer.Argument(
+        help="Name the model.",
+        metavar="NAME",
+        autocompletion=complete.models,
+        callback=model_name,
+    ),
 ]
 FITS = {"yes": "fits", "tight": "just fits", "no": "too large"}
 

@@ -4,14 +4,14 @@ import os
 
 from agentctl.core.errors import UsageProblem
 from agentctl.core.paths import expand
-from agentctl.core.web_page import URL_SCHEMES
+from agentctl.core.web_page import is_address
 
 
 def absolute(name: str) -> str:
     """A path or URL of the command line as the knowledge base knows it."""
     if not name:
         raise UsageProblem("a path without a name", "name a file or a folder")
-    if name.startswith(URL_SCHEMES):
+    if is_address(name):
         return name
     return os.path.abspath(expand(name))  # noqa: PTH100 - absolute() keeps the `..`
 

@@ -4,16 +4,16 @@ It opens no workspace: the database may be damaged, and the settings wrong.
 """
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agentctl.commands.common import Command, new_app
-from agentctl.commands.confirmation import check_can_ask
-from agentctl.commands.places import absolute
+from agentctl.commands.confirmation import check_can_ask, confirm
+from agentctl.commands.inputs import named_file
 from agentctl.connect import user_paths
 from agentctl.core.backup_file import Counts, Manifest
+from agentctl.core.chat.attachments import STDIN_NAME
 from agentctl.core.home_swap import finish_swap
 from agentctl.render.backup import BackupPrinter, show_both, show_check, show_restored
 from agentctl.render.output import Output
@@ -24,7 +24,9 @@ app = new_app()
 @app.command(cls=Command)
 def restore(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What agentctl backup has written.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What agentctl backup has written; - is stdin.")
+    ],
     check: Annotated[
         bool, typer.Option("--check", help="Only check the file; nothing is replaced.")
     ] = False,
@@ -42,29 +44,29 @@ def restore(
     from agentctl.core import restore as restoring
 
     output: Output = ctx.obj
-    path, paths = Path(absolute(file)), user_paths()
+    paths = user_paths()
     finish_swap(paths)
-    manifest, present = restoring.look_into(path), restoring.present_counts(paths)
-    printer = BackupPrinter(output)
-    if not check and not yes:
-        _confirm(output, file, manifest, present)
-    try:
-        if check:
-            restoring.check(path, paths, printer.show)
-        else:
-            report = restoring.restore(path, paths, printer.show, keeps_old=not discard_old)
-    finally:
-        printer.close()
+    with named_file(file) as path:
+        manifest, present = restoring.look_into(path), restoring.present_counts(paths)
+        if not check and not yes:
+            _confirm(output, file, manifest, present)
+        printer = BackupPrinter(output)
+        try:
+            if check:
+                restoring.check(path, paths, printer.show)
+            else:
+                report = restoring.restore(path, paths, printer.show, keeps_old=not discard_old)
+        finally:
+            printer.close()
+    shown = STDIN_NAME if file == "-" else str(path)
     if check:
-        show_check(output, str(path), manifest, present)
+        show_check(output, shown, manifest, present)
     else:
-        show_restored(output, str(path), report, present)
+        show_restored(output, shown, report, present)
 
 
 def _confirm(output: Output, file: str, manifest: Manifest, present: Counts | None) -> None:
     check_can_ask("restoring", f"agentctl restore {shlex.quote(file)} --yes")
     show_both(output, manifest, present)
     output.note("its permissions, MCP servers and tasks come with it: take only one that you trust")
-    if not typer.confirm("Replace what is here by the backup?", err=True):
-        output.note("nothing was replaced")
-        raise typer.Abort
+    confirm(output, "Replace what is here by the backup?", "nothing was replaced")

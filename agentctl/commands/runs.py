@@ -1,6 +1,7 @@
 """`agentctl runs`: what agents did, and what they wait for."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -18,9 +19,9 @@ from agentctl.commands.agent_stream import (
 )
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
 from agentctl.core.agents.run_request import ApprovalAnswer, Approve, LimitChanges, Scope
-from agentctl.core.errors import InputMissing, UsageProblem
+from agentctl.core.errors import BackendBusy, InputMissing, UsageProblem
 from agentctl.core.jsontypes import JsonObject
-from agentctl.core.paths import expand
+from agentctl.core.paths import expand, when_unwritable
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import Output
 from agentctl.render.runs import (
@@ -61,7 +62,7 @@ def runs() -> None:
 def list_(
     ctx: typer.Context,
     limit: Annotated[
-        int, typer.Option("-n", "--limit", min=1, help="List at most this many.")
+        int, typer.Option("-n", "--limit", min=1, max=1_000_000, help="List at most this many.")
     ] = 20,
     waiting: Annotated[
         bool, typer.Option("--waiting", help="List only those that wait for your approval.")
@@ -249,7 +250,7 @@ def export(
     details = with_workspace(lambda workspace: workspace.show_run(run))
     text = to_json(details) if form == "json" else to_markdown(details)
     if file is not None and file != "-":
-        path = _write(file, text)
+        path = _write(file, text, details.run.id)
         if output.form == "json":
             output.data({"id": details.run.id, "path": path})
         else:
@@ -267,7 +268,9 @@ async def _answer(
     decision = await workspace.answer_run(answer)
     is_live = (await workspace.show_run(decision.run)).is_live
     if resumes and not is_live:
-        return await go_on(workspace, decision.run, output, usage=usage)
+        with suppress(BackendBusy):
+            return await go_on(workspace, decision.run, output, usage=usage)
+        is_live = True  # the process that was about to let it wait goes on with it
     if output.form == "json":
         output.data(decision)
     elif output.form == "text":
@@ -308,13 +311,14 @@ def _arguments(text: str) -> JsonObject:
     return args
 
 
-def _write(name: str, text: str) -> str:
+def _write(name: str, text: str, run: str) -> str:
     """The file's whole path. Raises InputMissing."""
     path = Path(expand(name)).absolute()
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputMissing(
-            f"{path} cannot be written: {error.strerror}", "agentctl runs export -o FILE"
+            f"{path} cannot be written: {error.strerror}",
+            when_unwritable(path, f"agentctl runs export {run} -o"),
         ) from None
     return str(path)

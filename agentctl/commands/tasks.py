@@ -9,6 +9,7 @@ import typer
 from agentctl.commands import complete
 from agentctl.commands.common import Command, StreamingCommand, new_app, with_workspace
 from agentctl.commands.confirmation import confirm_removal
+from agentctl.commands.options import Model
 from agentctl.commands.task_request import (
     EXAMPLE,
     read_action,
@@ -135,10 +136,7 @@ def add(
     notify_on: Annotated[
         NotifyOn, typer.Option(help="Tell them of failures only, or always.")
     ] = "always",
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Use this model.", autocompletion=complete.models),
-    ] = None,
+    model: Model = None,
     collection: Annotated[
         str | None,
         typer.Option(
@@ -304,7 +302,8 @@ async def _play(workspace: Workspace, name: str, output: Output) -> int:
     # What failed at first may have been done by a further attempt.
     if summary.finished is not None and summary.finished.status == "done":
         return 0
-    show_problem(output, summary)
+    way_on = None if task.action.kind == "agent" else f"agentctl tasks run {task.name}"
+    show_problem(output, summary, way_on)
     return summary.exit_code
 
 

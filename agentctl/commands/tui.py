@@ -8,6 +8,7 @@ import typer
 
 from agentctl.commands import complete
 from agentctl.commands.common import Command, load_config, new_app
+from agentctl.commands.options import model_name
 from agentctl.connect import has_daemon, open_workspace, user_paths, working_directory
 from agentctl.core.config import Config
 from agentctl.core.errors import UsageProblem
@@ -33,7 +34,11 @@ def tui(
     model: Annotated[
         str | None,
         typer.Option(
-            "-m", "--model", help="Let this model answer.", autocompletion=complete.models
+            "-m",
+            "--model",
+            help="Let this model answer.",
+            autocompletion=complete.models,
+            callback=model_name,
         ),
     ] = None,
     web: Annotated[

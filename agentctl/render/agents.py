@@ -276,7 +276,7 @@ class AgentRunPrinter:
         usage = self.summary.usage_sum
         if self._shows_usage and usage.rounds:
             self._output.note(f"run {event.run_id} · {usage.line()}")
-        if event.status in ("failed", "timeout", "cancelled") and usage.rounds:
+        if event.status in ("failed", "cancelled") and usage.rounds:
             self._output.note(f"to go on: agentctl runs resume {event.run_id}")
 
 

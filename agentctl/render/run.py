@@ -130,21 +130,23 @@ def answer_data(summary: RunSummary, answer: str) -> JsonObject:
         "backend": started.backend if started else "",
         "session": started.session if started else None,
         "sources": [asdict(source) for source in summary.sources],
-        "usage": _counts(summary.usage) if summary.usage else None,
+        "usage": _counts(summary.usage),
         "warnings": [*summary.warnings],
     }
 
 
-def _counts(usage: UsageMeasured) -> JsonObject:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "ttft_ms": usage.ttft_ms,
-        "total_ms": usage.total_ms,
-        "tokens_per_s": usage.tokens_per_s,
-        "context_window": usage.context_window,
-        "truncated_tokens": usage.truncated_tokens,
-    }
+def _counts(usage: UsageMeasured | None) -> JsonObject:
+    """Of an answer that broke off nothing was counted."""
+    names = (
+        "prompt_tokens",
+        "completion_tokens",
+        "ttft_ms",
+        "total_ms",
+        "tokens_per_s",
+        "context_window",
+        "truncated_tokens",
+    )
+    return {name: getattr(usage, name, 0) for name in names}
 
 
 def usage_line(usage: UsageMeasured) -> str:

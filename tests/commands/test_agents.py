@@ -169,7 +169,7 @@ def test_a_limit_of_rounds_ends_the_run_and_keeps_what_there_is(desk: Desk) -> N
     done = desk.run(*arguments)
 
     assert (done.returncode, done.stdout) == (124, "Let me look.\n")
-    assert "to go on: agentctl runs resume" in done.stderr
+    assert "the run was stopped: it has taken its 1 rounds" in done.stderr
 
 
 @pytest.mark.parametrize("limit", [("--max-tokens", "20"), ("--max-tool-calls", "1")])
@@ -180,12 +180,23 @@ def test_other_limits_end_the_run_likewise(limit: tuple[str, str], desk: Desk) -
     assert data["status"] == "max_rounds"
 
 
+def test_a_run_that_a_limit_stopped_ends_with_the_next_command(desk: Desk) -> None:
+    desk.says(READ)
+    done = desk.run("agents", "run", "assistant", "What is in my notes?", "--max-rounds", "1")
+
+    problem, mend = done.stderr.splitlines()[-2:]
+    assert problem == "error: the run was stopped by one of its limits"
+    assert mend.startswith("  try: agentctl runs resume ")
+
+
 def test_a_time_limit_ends_the_run(desk: Desk) -> None:
     desk.says({"text": "It takes long.", "delay_s": 600})
     done = desk.run("agents", "run", "assistant", "Wait.", "--timeout", "0.2", "--json")
 
     assert done.returncode == 124
-    assert json.loads(done.stdout)["data"]["status"] == "timeout"
+    data, error = json.loads(done.stdout)["data"], json.loads(done.stderr)["error"]
+    assert data["status"] == "timeout"
+    assert (error["code"], error["hint"]) == ("limit", f"agentctl runs resume {data['run_id']}")
 
 
 def test_a_failed_run_gives_what_there_was_and_the_error(desk: Desk) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import command, environment, run, with_ollama
+from tests.support.cli import TIMEOUT_S, command, environment, run, with_ollama
+from tests.support.daemon_client import eventually
 from tests.support.ollama_server import (
     Gate,
     Reply,
@@ -186,6 +187,13 @@ def test_dry_run_counts_and_sends_nothing(home: Path) -> None:
     assert server.requests == []
 
 
+def test_a_dry_run_is_no_stream_of_events(home: Path) -> None:
+    done = run("ask", "--dry-run", "--jsonl", "hello", env=environment(home))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert json.loads(done.stderr)["error"]["hint"] == "agentctl ask --dry-run --json …"
+
+
 def test_options_reach_the_model(home: Path) -> None:
     with ScriptedOllama() as server:
         env = with_ollama(home, server)
@@ -330,6 +338,38 @@ def test_ctrl_c_stops_and_keeps_what_arrived(home: Path) -> None:
     answer = json.loads(shown.stdout)["data"]["messages"][-1]
     assert process.returncode == 130
     assert (answer["content"], answer["status"]) == ("one ", "cancelled")
+
+
+def test_programs_get_what_arrived_before_ctrl_c(home: Path) -> None:
+    gate = Gate(after=1)
+    with ScriptedOllama([Reply(("one ", "two"), gate=gate)]) as server:
+        env = with_ollama(home, server)
+        process = subprocess.Popen(
+            command("ask", "--json", "count"),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert gate.reached.wait(TIMEOUT_S)
+        # What has arrived is stored at once, and printed at the end only.
+        eventually(
+            lambda: run("sessions", "show", "latest", env=env).stdout,
+            lambda shown: "one " in shown,
+        )
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+
+    data = json.loads(out)["data"]
+    assert process.returncode == 130
+    assert (data["answer"], data["model"]) == ("one ", MODEL)
+
+
+def test_the_usage_of_an_answer_that_broke_off_is_an_object_too(home: Path) -> None:
+    with ScriptedOllama([Reply(("one ", "two"), fault=hang(after=1))]) as server:
+        done = run("ask", "--timeout", "2", "--json", "count", env=with_ollama(home, server))
+
+    usage = json.loads(done.stdout)["data"]["usage"]
+    assert (len(usage), set(usage.values())) == (7, {0})
 
 
 def test_a_timeout_prints_and_stores_what_arrived(home: Path) -> None:

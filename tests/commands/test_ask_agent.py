@@ -81,6 +81,7 @@ def test_the_time_may_be_limited(desk: Desk) -> None:
     done = desk.run("ask", "--agent", "assistant", "--timeout", "0.2", "Wait.")
 
     assert done.returncode == 124
+    assert "try: agentctl runs resume " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_restoring_asks_and_without_a_terminal_needs_yes(home: Path, tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX terminal")
-@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 130), (b"y\n", 0)])
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"y\n", 0)])
 def test_on_a_terminal_both_sides_are_shown_first(
     answer: bytes, code: int, home: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +121,20 @@ def test_what_is_no_backup_ends_with_65(home: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 65
     assert "no backup" in done.stderr
+
+
+def test_a_backup_is_restored_from_a_pipe(home: Path, tmp_path: Path) -> None:
+    env = environment(home)
+    run("backup", str(tmp_path / "a.zip"), env=env)
+    whole = (tmp_path / "a.zip").read_bytes()
+
+    checked = run("restore", "-", "--check", env=env, stdin=whole)
+    asked = run("restore", "-", env=env, stdin=whole)
+    restored = run("restore", "-", "--yes", env=env, stdin=whole)
+
+    assert (checked.returncode, checked.stdout) == (0, "stdin is whole\n")
+    assert (asked.returncode, "agentctl restore - --yes" in asked.stderr) == (2, True)
+    assert (restored.returncode, restored.stdout.partition(" ")[0]) == (0, "restored")
 
 
 def test_a_backup_that_is_not_there_ends_with_66(home: Path) -> None:

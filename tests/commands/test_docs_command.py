@@ -151,10 +151,17 @@ def test_a_removal_without_a_terminal_needs_yes(env: dict[str, str]) -> None:
     assert "add --yes" in done.stderr
 
 
+def test_what_is_not_there_is_told_before_anybody_is_asked(env: dict[str, str]) -> None:
+    done = run("docs", "remove", "nothing.md", env=env)
+
+    assert (done.returncode, len(stored(env))) == (1, 3)
+    assert done.stderr == "error: no document nothing.md\n  try: agentctl docs list\n"
+
+
 @on_posix
 @pytest.mark.parametrize(
     ("answer", "code", "said", "left"),
-    [("y", 0, "removed", 2), ("n", 130, "nothing was removed", 3)],
+    [("y", 0, "removed", 2), ("n", 1, "nothing was removed", 3)],
 )
 def test_on_a_terminal_a_removal_asks_first(
     answer: str, code: int, said: str, left: int, env: dict[str, str]
@@ -224,6 +231,14 @@ def test_an_export_is_imported_elsewhere(
     assert exported.stderr == (f"3 documents in {file}\n" if to_file else "")
     assert stored(other) == stored(env)
     assert "3 added" in imported.stderr
+
+
+def test_an_export_is_imported_from_a_pipe(env: dict[str, str], tmp_path: Path) -> None:
+    exported = run("docs", "export", env=env).stdout
+    other = environment(tmp_path / "other")
+    imported = run("docs", "import", "-", env=other, stdin=exported)
+
+    assert (imported.returncode, stored(other)) == (0, stored(env))
 
 
 def test_programs_get_the_result_of_an_export(env: dict[str, str], tmp_path: Path) -> None:

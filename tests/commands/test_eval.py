@@ -1,5 +1,6 @@
 """`agentctl eval`: retrieval is scored on the user's own questions."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_one_mode_or_collection_is_measured_alone(env: dict[str, str], folder: P
 
     assert (measured["mode"], measured["questions"], measured["mrr"]) == ("keyword", 2, 0.5)
     assert 0 <= measured["p50_ms"] <= measured["p95_ms"]
+
+
+def test_questions_come_from_a_pipe_too(env: dict[str, str], folder: Path) -> None:
+    arguments = ("eval", "-", "--mode", "keyword", "--json")
+    asked = run(*arguments, env=env, cwd=folder, stdin=QUESTIONS)
+    broken = run(*arguments, env=env, cwd=folder, stdin='{"query": 1}\n')
+
+    assert json.loads(asked.stdout)["data"][0]["questions"] == 2
+    assert (broken.returncode, "stdin" in broken.stderr) == (65, True)
 
 
 @pytest.mark.parametrize(("name", "code"), [("missing.jsonl", 66), ("broken.jsonl", 65)])

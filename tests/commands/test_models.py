@@ -145,6 +145,18 @@ def test_an_unknown_model_names_the_nearest(home: Path, ollama: ScriptedOllama) 
 # Choosing
 
 
+def test_a_model_file_in_use_is_the_same_in_every_folder(home: Path, tmp_path: Path) -> None:
+    env = environment(home)
+    (tmp_path / "mine.gguf").write_bytes(BODY)
+    (tmp_path / "other").mkdir()
+
+    used = run("models", "use", "./mine.gguf", "--json", env=env, cwd=tmp_path)
+    shown = run("config", "get", "model", env=env, cwd=tmp_path / "other")
+
+    assert json.loads(used.stdout)["data"] == {"model": str(tmp_path / "mine.gguf")}
+    assert shown.stdout == f"{tmp_path / 'mine.gguf'}\n"
+
+
 def test_the_model_in_use_answers_from_then_on(home: Path, ollama: ScriptedOllama) -> None:
     env = with_ollama(home, ollama)
     used = run("models", "use", "llama3.2:1b", env=env)
@@ -258,7 +270,7 @@ def test_on_a_terminal_a_removal_asks_first(home: Path, ollama: ScriptedOllama) 
     with Terminal(command("models", "remove", "qwen3:4b"), env) as terminal:
         terminal.wait_for("Remove qwen3:4b (2.6 GB)?")
         terminal.type("n\n")
-        assert terminal.finish() == 130
+        assert terminal.finish() == 1
     assert "qwen3:4b" in ollama.models
 
 

@@ -1,16 +1,25 @@
 """`agentctl runs`: what was done, what waits, and going on in another process."""
 
+import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from agentctl.commands import runs
+from agentctl.core.agents.run_request import ApprovalAnswer, ResumeRequest
+from agentctl.core.config import default_settings
+from agentctl.core.errors import BackendBusy
+from agentctl.core.events import Event
+from agentctl.core.local_workspace import LocalWorkspace
+from agentctl.render.output import Output
 from tests.commands.test_completion import bash, completed, on_path
 from tests.support.agent_runs import WRITE, Desk, call
+from tests.support.agents import GRAPH, Bench
 from tests.support.cli import TIMEOUT_S, command, with_ollama
 from tests.support.ollama_server import Call, Gate, Reply, ScriptedOllama
 
@@ -44,6 +53,30 @@ def test_an_approved_call_is_made_and_the_run_goes_on_to_its_end(desk: Desk) -> 
     assert (desk.folder / "out.txt").read_text() == "hello\n"
     assert desk.data("runs", "list")[0]["status"] == "done"
     assert rules(desk) == ""
+
+
+class Overtaken(LocalWorkspace):
+    """Another process goes on with each of its runs before this one can."""
+
+    async def resume_run(self, request: ResumeRequest) -> AsyncGenerator[Event, None]:
+        raise BackendBusy(f"run {request.run} is in use", "wait")
+        yield
+
+
+def test_a_run_that_goes_on_by_itself_meanwhile_is_let_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(tmp_path)
+    run = bench.run(GRAPH, [{"tool_calls": [WRITE]}])[0].run_id
+    workspace = Overtaken(default_settings(), bench.paths, {})
+    answer = ApprovalAnswer(run=run, allow=True)
+
+    code = asyncio.run(
+        runs._answer(workspace, answer, Output("runs approve"), resumes=True, usage=False)
+    )
+
+    assert code == 0
+    assert "allowed write_file; its run goes on" in capsys.readouterr().err
 
 
 def test_json_of_an_approval_is_that_of_a_run(desk: Desk) -> None:
@@ -262,6 +295,17 @@ def test_a_run_is_exported(desk: Desk) -> None:
     exported = json.loads((desk.folder / "run.json").read_text())
     assert exported == desk.data("runs", "show", run)
     assert exported["answer"] == "Buy milk."
+
+
+def test_what_cannot_be_exported_there_is_told_how_to(desk: Desk) -> None:
+    desk.says("Buy milk.")
+    run = desk.data("agents", "run", "assistant", "What is in my notes?")["run_id"]
+    nowhere = desk.run("runs", "export", run, "-o", "nowhere/run.md")
+    in_the_way = desk.run("runs", "export", run, "-o", ".")
+
+    assert (nowhere.returncode, in_the_way.returncode) == (66, 66)
+    assert f"try: mkdir -p {desk.folder / 'nowhere'}\n" in nowhere.stderr
+    assert f"try: agentctl runs export {run} -o ~/" in in_the_way.stderr
 
 
 def test_an_unknown_run_is_not_found(desk: Desk) -> None:

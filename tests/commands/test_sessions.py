@@ -176,7 +176,7 @@ def test_a_removal_without_a_terminal_needs_yes(env: dict[str, str]) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize(("answer", "left", "code"), [("y", 1, 0), ("n", 2, 130)])
+@pytest.mark.parametrize(("answer", "left", "code"), [("y", 1, 0), ("n", 2, 1)])
 def test_on_a_terminal_a_removal_asks_first(
     answer: str, left: int, code: int, env: dict[str, str]
 ) -> None:

@@ -172,6 +172,17 @@ def test_a_task_is_shown_in_full(desk: Desk) -> None:
     assert shown.endswith("\n[coder]\nCount.\nAll of them.\n")
 
 
+def test_a_task_whose_time_is_over_ends_with_the_next_command(desk: Desk) -> None:
+    desk.says({"text": "It takes long.", "delay_s": 600})
+    added(desk, "slow", *NIGHTLY, "--ask", "Hello?", "--timeout", "1s")
+    done = desk.run("tasks", "run", "slow")
+
+    assert done.returncode == 124
+    problem, mend = done.stderr.splitlines()[-2:]
+    assert problem == "error: the run was stopped: its time is over"
+    assert mend == "  try: agentctl tasks run slow"
+
+
 def test_an_unknown_task_is_not_found(desk: Desk) -> None:
     added(desk, "nightly", *NIGHTLY, "--ask", "Hello?")
     for verb in ("show", "run", "pause", "resume", "history"):

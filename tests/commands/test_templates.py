@@ -46,6 +46,24 @@ def test_a_saved_template_is_shown_as_it_was_saved(env: dict[str, str], tmp_path
     }
 
 
+def test_saving_a_template_tells_programs_where_it_is(env: dict[str, str]) -> None:
+    saved = json.loads(run("ask", "--save", "mine", "hi", "--json", env=env).stdout)["data"]
+
+    assert saved["name"] == "mine"
+    assert Path(saved["path"]).is_file()
+
+
+def test_a_template_takes_no_name_that_is_taken(env: dict[str, str]) -> None:
+    run("ask", "--save", "mine", "first", env=env)
+    again = run("ask", "--save", "mine", "second", env=env)
+    hides = run("ask", "--save", "summary", "in one word", env=env)
+
+    assert (again.returncode, hides.returncode) == (2, 0)
+    assert "there is a template mine already" in again.stderr
+    shown = run("templates", "show", "mine", "--json", env=env)
+    assert json.loads(shown.stdout)["data"]["prompt"] == "first"
+
+
 def test_a_saved_template_is_used_with_all_it_has(home: Path) -> None:
     with ScriptedOllama([Reply("Sure:\n\n```\ncode\n```\n")]) as server:
         env = with_ollama(home, server)

@@ -178,9 +178,7 @@ class RunContext:
 
     async def stop_at_limit(self, what: str) -> NoReturn:
         self.stop("max_rounds")
-        self.warn(
-            "limit", f"the run was stopped: {what}; to go on: agentctl runs resume {self.run_id}"
-        )
+        self.warn("limit", f"the run was stopped: {what}")
         await self.halt()
 
     async def begin_round(self) -> None:

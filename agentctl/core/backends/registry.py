@@ -75,6 +75,18 @@ def split_name(name: str) -> tuple[BackendName | None, str]:
     return (backend, rest) if colon and backend else (None, name)
 
 
+def anchored(name: str) -> str:
+    """A model's name that means the same in every folder: a file is named by its whole path.
+
+    One that is not here may be in the models folder, so its name stays as it is.
+    """
+    backend, rest = split_name(name)
+    is_file = bool(rest) and backend == "scripted"
+    if backend in (None, "embedded") and rest.endswith(".gguf"):
+        is_file = rest.startswith((".", "~")) or Path(rest).is_file()
+    return f"{name.removesuffix(rest)}{expand(rest).absolute()}" if is_file else name
+
+
 class Registry:
     """Finds and opens models. It holds nothing open itself, but what `kept` keeps loaded."""
 
@@ -352,11 +364,16 @@ class Registry:
         close = nearest(name, known)
         message = f"there is no model {name}" + (f" (did you mean {close}?)" if close else "")
         if close in catalog:
-            return ModelNotFound(message, f"agentctl models pull {close}")
+            return ModelNotFound(message, self._way_to(close))
         if absent is None:
-            return ModelNotFound(message, f"agentctl models pull {pullable}")
+            return ModelNotFound(message, self._way_to(pullable))
         return ModelNotFound(
             f"{message}, and Ollama cannot be asked: {absent.message}",
             "get Ollama at https://ollama.com/download, or do without: "
-            f"agentctl models pull {SMALLEST_MODEL}",
+            f"{self._way_to(SMALLEST_MODEL)}",
         )
+
+    def _way_to(self, name: str) -> str:
+        """The command that gets a model; of one that is here only the name was wrong."""
+        is_here = self.locate_file(name) is not None
+        return "agentctl models list" if is_here else f"agentctl models pull {name}"

@@ -59,7 +59,7 @@ def show(store: DocumentStore, reference: str, chunk: int | None) -> Passage:
         if chunk is not None:
             return _chunk(store, entry, chunk)
         document, _ = store.document(entry.id)
-    lines = document.text.count("\n") + 1
+    lines = document.text.removesuffix("\n").count("\n") + 1
     return Passage(
         document=entry,
         text=document.text,

@@ -13,7 +13,7 @@ import pytest
 
 from agentctl.core.backends.model_choice import choose_chat_model
 from agentctl.core.backends.ollama_server import InstalledModel
-from agentctl.core.backends.registry import Located, Opened, Registry, split_name
+from agentctl.core.backends.registry import Located, Opened, Registry, anchored, split_name
 from agentctl.core.config import Settings, load_config
 from agentctl.core.errors import BackendUnreachable, ConfigError, ModelForbidden, ModelNotFound
 from agentctl.core.hardware import Fit
@@ -342,6 +342,15 @@ def test_a_misspelt_model_of_the_catalogue_is_what_to_pull(
     assert failure.value.hint == "agentctl models pull smollm2-135m"
 
 
+def test_a_misspelt_model_that_is_here_needs_no_pull(paths: Paths, ollama: ScriptedOllama) -> None:
+    install(paths)
+
+    for name in ("smolm2-135m", "embedded:zzz"):
+        with pytest.raises(ModelNotFound) as failure:
+            locate(registry(paths, ollama.url), name)
+        assert failure.value.hint == "agentctl models list"
+
+
 def test_without_ollama_its_name_leads_to_both_ways_out(paths: Paths) -> None:
     with pytest.raises(ModelNotFound, match="Ollama cannot be asked: Ollama is not installed") as f:
         locate(registry(paths), "deepseek-r1:7b")
@@ -361,6 +370,28 @@ def test_an_embedded_model_that_is_not_there_asks_no_server(
 
     assert failure.value.hint == "agentctl models pull smollm2-135m"
     assert ollama.calls == []
+
+
+# Names that mean the same everywhere
+
+
+def test_what_names_a_file_is_anchored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here.gguf").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert anchored("here.gguf") == str(tmp_path / "here.gguf")
+    assert anchored("./gone.gguf") == str(tmp_path / "gone.gguf")
+    assert anchored("embedded:here.gguf") == f"embedded:{tmp_path / 'here.gguf'}"
+    assert anchored("scripted:replies.jsonl") == f"scripted:{tmp_path / 'replies.jsonl'}"
+    assert anchored("scripted:~/replies.jsonl") == f"scripted:{Path.home() / 'replies.jsonl'}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["auto", "qwen3:4b", "embedded:tiny", "ours.gguf", "ollama:a/b.gguf", "openai:x", "scripted:"],
+)
+def test_every_other_name_stays(name: str) -> None:
+    assert anchored(name) == name
 
 
 # Opening
