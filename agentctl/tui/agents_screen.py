@@ -37,7 +37,7 @@ from agentctl.tui.widgets.keyed_table import KeyedTable, cell
 from agentctl.tui.widgets.run_view import RunView
 
 # Runs that are listed; seconds between two looks at the clock.
-_MOST_RUNS, _CLOCK_S = 100, 30.0
+_MOST_RUNS = 100
 _STATUS_COLOURS = {
     "waiting for you": "warning",
     "working": "primary",
@@ -61,6 +61,7 @@ class AgentsScreen(Frame):
     """Runs that are begun here stream; all others are read anew when they change."""
 
     place = "agents"
+    has_ages = True
     help_text = """
 tab: agents, runs, transcript
 enter on an agent: its tools and instructions
@@ -135,11 +136,6 @@ o in the transcript: unfold all calls
 
     def on_mount(self) -> None:
         self.query_one("#agents").focus()
-        self.set_interval(_CLOCK_S, self._look_at_clock)
-
-    def _look_at_clock(self) -> None:
-        if self.is_current:
-            self.dashboard.refresh_place()
 
     # What is shown
 

@@ -1,6 +1,6 @@
 """The dashboard as an application: its screens, its keys, its colours, and what they share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,11 +12,12 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from agentctl.core.config import Settings
-from agentctl.core.errors import AgentctlError, ConfigError
+from agentctl.core.errors import AgentctlError, BackendUnreachable, ConfigError
 from agentctl.tui.desk import Desk
 from agentctl.tui.frame import PLACES, Frame, HealthSign
 from agentctl.tui.health import Health, read_health
 from agentctl.tui.link import Link
+from agentctl.tui.pastes import keep_pastes_whole
 from agentctl.tui.themes import THEMES, theme_name
 
 # Seconds between two looks at the health of the daemon and the model.
@@ -65,6 +66,7 @@ class Dashboard(Desk):
     ) -> None:
         super().__init__(settings, link, session=session, model=model)
         self._shows_tour = shows_tour
+        keep_pastes_whole()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = theme_name(settings.tui.theme)
@@ -112,7 +114,7 @@ class Dashboard(Desk):
                 alone = "the daemon stopped: going on alone"
                 self.notify(found if self.link.with_daemon else alone, markup=False)
             self.refresh_place()
-            self.attempt(self._look_for_waiting(), group="waiting")
+            self.attempt(self._look(self._look_for_waiting()), group="waiting")
 
     async def _look_for_waiting(self) -> None:
         news = await self.waiting.news(self.link.workspace)
@@ -135,7 +137,15 @@ class Dashboard(Desk):
 
     @work(group="refresh", exclusive=True)
     async def _refresh(self, screen: Frame) -> None:
-        await self.try_to(screen.refresh_data())
+        await self.try_to(self._look(screen.refresh_data()))
+
+    async def _look(self, looking: Coroutine[Any, Any, None]) -> None:
+        """Nobody has asked for it: that a daemon is gone is told once, by `_follow_changes`."""
+        try:
+            await looking
+        except BackendUnreachable:
+            if not self.link.with_daemon:
+                raise
 
     # Keys and commands
 
@@ -164,7 +174,8 @@ class Dashboard(Desk):
     @work(group="health", exclusive=True)
     async def _look_at_health(self) -> None:
         try:
-            self.health = read_health(await self.link.workspace.measure())
+            stats = await self.link.workspace.measure()
+            self.health = read_health(stats, is_unused=self.link.leaves_daemon)
         except AgentctlError as error:
             self.health = Health("red", error.message, error.hint)
         if not self.is_running:

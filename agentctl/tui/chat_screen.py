@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 
 from agentctl.connect import working_directory
 from agentctl.core.chat.conversations import Session, StoredMessage
@@ -37,9 +38,10 @@ class ChatScreen(MessageActions):
     """Shows one `Conversation`; others go on while they are out of sight."""
 
     place = "chat"
+    has_ages = True
     help_text = """
 enter: send · shift+enter, ctrl+j: new line · esc: stop the answer
-shift+tab: to the transcript, tab: back
+tab: to the transcript, and back
 up, down: from part to part · enter: unfold, open a source · 1-9: open that source
 y: copy the message · c: copy a code block · e: edit and send as a branch
 r, ctrl+r: answer again, as a branch
@@ -149,6 +151,8 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
         if reference is not None:
             session, stored = await self.workspace.show_session(reference, _RECENT)
             conversation.session = session.id
+            asked = [message.content for message in stored if message.role == "user"]
+            self.composer.remember(session.id, asked)
         conversation.entries = [*stored]
         self._show(conversation)
         self._session = session
@@ -253,9 +257,6 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
     @on(SessionList.Chosen)
     def _choose_session(self, event: SessionList.Chosen) -> None:
         event.stop()
-        if self.has_class("small"):
-            self._wants_sessions = False
-            self._fold()
         self.dashboard.attempt(self.open_session(event.session_id))
         self.composer.focus()
 
@@ -285,20 +286,30 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
     def on_resize(self) -> None:
         self._fold()
 
+    def watch_focused(self, focused: Widget | None) -> None:
+        # None while the terminal itself has lost the keys.
+        if focused is not None:
+            self._fold()
+
     def _fold(self) -> None:
-        width = self.size.width
-        has_source = self.query_one(SourcePane).is_open
-        room = width >= _ROOM_FOR_SESSIONS + (_ROOM_FOR_SOURCE // 2 if has_source else 0)
-        wants = self._wants_sessions
-        self.set_class(width < _ROOM_FOR_SOURCE, "small")
-        self.set_class(has_source, "source")
-        self.set_class(room if wants is None else wants, "sessions")
+        """Shows what there is room for, and where the keys go in any case."""
+        if not self._is_whole:
+            return
+        sessions, source = self.query_one(SessionList), self.query_one(SourcePane)
+        width, has_keys = self.size.width, sessions.has_focus_within
+        is_small = width < _ROOM_FOR_SOURCE
+        room = width >= _ROOM_FOR_SESSIONS + (_ROOM_FOR_SOURCE // 2 if source.is_open else 0)
+        wanted = room if self._wants_sessions is None else self._wants_sessions
+        self.set_class(is_small, "small")
+        self.set_class(source.is_open, "source")
+        self.set_class(has_keys or (wanted and not is_small), "sessions")
+        if is_small and source.is_open and not has_keys:
+            source.focus()
 
     def action_sessions(self) -> None:
         """To the list, wherever the keys go now; from the list, hides it."""
         sessions = self.query_one(SessionList)
-        self._wants_sessions = not (self.has_class("sessions") and sessions.has_focus_within)
-        self._fold()
+        self._wants_sessions = not sessions.has_focus_within
         if self._wants_sessions:
             sessions.focus()
         else:
@@ -310,9 +321,11 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
 
     def action_back(self) -> None:
         source, find = self.query_one(SourcePane), self.query_one(FindBar)
-        if self.conversation.stop():
+        if self.query_one(SessionList).has_focus_within:
+            self.composer.focus()
+        elif self.conversation.stop():
             return
-        if source.is_open:
+        elif source.is_open:
             source.action_close()
         elif find.has_class("open"):
             find.action_close()
@@ -329,18 +342,14 @@ ctrl+o: model · ctrl+g: agent · ctrl+n: new session · f7, ctrl+b: sessions
             ("Sessions", "To the list, or hide it, f7", self.action_sessions),
             ("Model", "Another model answers, ctrl+o", self.action_model),
             ("Agent", "An agent answers, ctrl+g", self.action_agent),
-            ("Stop", "Stop the answer, esc", self.action_back),
+            ("Stop", "Stop the answer, esc", self.conversation.stop),
             ("Answer again", "As a branch, ctrl+r", self.action_again),
             ("Edit and resend", "As a branch, e", self.action_edit),
             ("Copy message", "The one that is selected, or the last, y", self.action_copy_message),
             ("Copy code", "A block of it, c", self.action_copy_code),
-            ("Rename session", "The one in the list, r", self.query_one(SessionList).rename),
-            ("Fork session", "The one in the list, f", self.query_one(SessionList).fork),
-            (
-                "Remove session",
-                "The one in the list, d",
-                self.query_one(SessionList).remove_session,
-            ),
+            ("Rename session", "The one that is open", self.action_rename),
+            ("Fork session", "The one that is open", self.action_fork),
+            ("Remove session", "The one that is open", self.action_remove),
             ("Search sessions", "Titles and texts, /", self.query_one(SessionList).action_search),
             ("Find", "In this session, ctrl+f", self.action_find),
             ("Export", "This session to a file, ctrl+e", self.action_export),

@@ -222,7 +222,7 @@ class Conversation:
 
     def _fail(self, message: str, hint: str) -> None:
         text = f"✗ {message}\n  try: {hint}" if hint else f"✗ {message}"
-        self._answer.note(f"{text}\n  r tries again", "error")
+        self._answer.note(f"{text}\n  ctrl+r tries again", "error")
 
     def _begin(self, speaker: str) -> None:
         self._answer = Message("assistant", speaker, is_live=True)

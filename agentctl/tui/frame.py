@@ -13,6 +13,8 @@ from agentctl.core.workspace import Workspace
 from agentctl.tui.desk import Desk
 
 _NARROW = 72
+# Seconds between two looks at how old things are.
+_CLOCK_S = 30.0
 
 PLACES: dict[str, tuple[str, str]] = {
     "chat": ("f2", "Chat"),
@@ -33,6 +35,8 @@ class Frame(Screen[None]):
     place: ClassVar[str] = ""
     help_text: ClassVar[str] = ""
     """What the keys of this screen do, for F1, in lines of `key: what`."""
+    has_ages: ClassVar[bool] = False
+    """Whether it tells how long ago something was: then it is shown anew when nothing happens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1,question_mark", "help", "Help", id="app.help"),
@@ -64,6 +68,14 @@ class Frame(Screen[None]):
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers on this screen."""
         yield from ()
+
+    def on_mount(self) -> None:
+        if self.has_ages:
+            self.set_interval(_CLOCK_S, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        if self.is_current:
+            self.dashboard.refresh_place()
 
     def on_resize(self) -> None:
         for name in self.query(PlaceName):

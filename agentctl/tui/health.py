@@ -17,7 +17,8 @@ class Health:
     advice: str
 
 
-def read_health(stats: SystemStats) -> Health:
+def read_health(stats: SystemStats, *, is_unused: bool = False) -> Health:
+    """`is_unused`: a daemon runs, but not for who is asking."""
     backend = stats.backend
     if backend.status == "degraded":
         return Health("red", "model server down", f"{backend.detail}\n{backend.fix}")
@@ -25,6 +26,12 @@ def read_health(stats: SystemStats) -> Health:
         return Health("yellow", "model server is being mended", backend.detail)
     if stats.warnings:
         return Health("yellow", stats.warnings[0], "\n".join(stats.warnings))
+    if is_unused:
+        advice = (
+            "A daemon runs with other settings, so it is not used here. It sees to tasks and\n"
+            "watched folders. Let it have these settings: agentctl daemon restart"
+        )
+        return Health("green", "ok, daemon not used", advice)
     if stats.daemon.status == "stopped":
         advice = (
             "No daemon runs: tasks, watched folders and the history of measurements rest.\n"

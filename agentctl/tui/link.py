@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 
+from agentctl.connect import is_daemon_running as runs_any_daemon
 from agentctl.core.errors import AgentctlError, BackendUnreachable, RetryError
 from agentctl.core.workspace import Workspace
 
@@ -41,6 +42,11 @@ class Link:
         if self._workspace is None:
             raise BackendUnreachable("the workspace is not open yet", "wait a moment")
         return self._workspace
+
+    @property
+    def leaves_daemon(self) -> bool:
+        """Whether one runs that is not used: it has other settings."""
+        return not self.with_daemon and runs_any_daemon()
 
     @property
     def is_open(self) -> bool:

@@ -1,13 +1,13 @@
 """What can be done with the messages of a chat, and with whom it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from textual import on
 
 from agentctl.core.agents.run_request import ApprovalAnswer
-from agentctl.core.chat.conversations import StoredMessage
+from agentctl.core.chat.conversations import Session, StoredMessage
 from agentctl.core.errors import AgentctlError
 from agentctl.core.events import ApprovalRequired
 from agentctl.core.sources import Source
@@ -255,11 +255,31 @@ class MessageActions(Frame):
         current = self.conversation.agent or _NO_AGENT
         self.app.push_screen(Choose("Who answers?", options, current), chosen)
 
+    # The session as a whole
+
+    def action_rename(self) -> None:
+        self._with_session(self.query_one(SessionList).rename)
+
+    def action_fork(self) -> None:
+        self._with_session(self.query_one(SessionList).fork)
+
+    def action_remove(self) -> None:
+        self._with_session(self.query_one(SessionList).remove_session)
+
     def action_export(self) -> None:
-        if self.conversation.session is None:
-            self.notify("nothing was said yet that could be exported", markup=False)
-        else:
-            self.query_one(SessionList).export()
+        self._with_session(self.query_one(SessionList).export)
+
+    def _with_session(self, verb: Callable[[Session], None]) -> None:
+        """Does it with the session that is open, wherever the list is."""
+        session = self.conversation.session
+        if session is None:
+            self.notify("nothing was said yet in this session", markup=False)
+            return
+
+        async def find() -> None:
+            verb((await self.workspace.show_session(session, 1))[0])
+
+        self.dashboard.attempt(find())
 
 
 def adopt(transcript: Transcript, stored: Sequence[StoredMessage]) -> None:

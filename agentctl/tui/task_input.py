@@ -16,11 +16,17 @@ from agentctl.core.automation.tasks import (
     TaskRequest,
     Trigger,
 )
+from agentctl.core.automation.time_words import MOMENTS
 from agentctl.core.errors import InputMissing, UsageProblem
 from agentctl.core.paths import expand
 from agentctl.core.web_page import URL_SCHEMES
 
 When: TypeAlias = Literal["cron", "every", "at"]
+TIME_EXAMPLES: dict[When, str] = {
+    "cron": "0 3 * * *: minute, hour, day, month, weekday",
+    "every": "10m, 2 hours, day",
+    "at": MOMENTS.replace('"', ""),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +46,16 @@ class TaskInput:
 
     def trigger(self, now: datetime) -> Trigger:
         """Raises UsageProblem."""
+        example = TIME_EXAMPLES[self.when]
         if not self.time.strip():
-            raise UsageProblem("say when", "0 3 * * *  is every day at 03:00")
+            raise UsageProblem("say when", example)
+        try:
+            return self._trigger(now)
+        except UsageProblem as problem:
+            # Its own hint names an option of the command line.
+            raise UsageProblem(problem.message, example) from None
+
+    def _trigger(self, now: datetime) -> Trigger:
         if self.when == "every":
             return schedule.interval(self.time)
         zone = schedule.local_timezone()

@@ -32,8 +32,9 @@ from agentctl.tui.widgets.task_form import TaskForm
 if TYPE_CHECKING:
     from agentctl.tui.agents_screen import AgentsScreen
 
-_MOST_ATTEMPTS, _CLOCK_S = 100, 30.0
+_MOST_ATTEMPTS = 100
 _NO_DAEMON = "No daemon runs: nothing starts by itself. agentctl daemon start"
+_OTHER_DAEMON = "A daemon with other settings starts the tasks: it is not used here."
 _NO_TASKS = "No tasks yet. a adds one."
 _STATUS_COLOURS = {
     "running": "primary",
@@ -56,6 +57,7 @@ class TasksScreen(Frame):
     """Tasks above; below, the attempts at the selected one."""
 
     place = "tasks"
+    has_ages = True
     help_text = """
 tab: tasks, history
 a: add a task
@@ -71,6 +73,7 @@ enter: the result, or the agent's run
         Binding("r", "run", "Run now", id="tasks.run"),
         Binding("s", "stop", "Stop", id="tasks.stop"),
         Binding("p", "pause", "Pause", id="tasks.pause"),
+        Binding("p", "resume", "Resume", id="tasks.pause"),
         Binding("d", "remove", "Remove", id="tasks.remove"),
         Binding("i", "details", "Details", id="tasks.details"),
     ]
@@ -104,18 +107,15 @@ enter: the result, or the agent's run
 
     def on_mount(self) -> None:
         self.query_one("#tasks").focus()
-        self.set_interval(_CLOCK_S, self._look_at_clock)
-
-    def _look_at_clock(self) -> None:
-        if self.is_current:
-            self.dashboard.refresh_place()
 
     # What is shown
 
     async def refresh_data(self) -> None:
         tasks = await self.workspace.list_tasks()
         self._tasks = {task.name: task for task in tasks}
-        self.query_one("#no-daemon").display = not self.dashboard.link.with_daemon
+        link, note = self.dashboard.link, self.query_one("#no-daemon", Static)
+        note.display = not link.with_daemon
+        note.update(_OTHER_DAEMON if link.leaves_daemon else _NO_DAEMON)
         now, colours = datetime.now(UTC), self.app.theme_variables
         self._table.show((task.name, _task_cells(task, now, colours)) for task in tasks)
         await self._show_history()
@@ -140,6 +140,7 @@ enter: the result, or the agent's run
             else ""
         )
         self._show_state()
+        self.refresh_bindings()
 
     def _show_state(self) -> None:
         if not self.app.is_running:
@@ -209,6 +210,16 @@ enter: the result, or the agent's run
     def action_pause(self) -> None:
         if task := self._selected():
             self.dashboard.attempt(self._pause(task))
+
+    def action_resume(self) -> None:
+        self.action_pause()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Of pausing and resuming only the one that there is to do has the key."""
+        if action not in ("pause", "resume") or not self.query("#tasks"):
+            return True
+        task = self._tasks.get(self._table.selected or "")
+        return (task is not None and not task.enabled) == (action == "resume")
 
     def action_remove(self) -> None:
         if task := self._selected():

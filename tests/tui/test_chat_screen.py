@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from textual.widgets import OptionList, Static
 from agentctl.core.chat.conversation import AskRequest
 from agentctl.core.chat.conversations import StoredMessage
 from agentctl.core.chat.sessions import SessionStore
+from agentctl.core.moments import utc_now
 from agentctl.core.sources import Source
 from agentctl.core.storage import open_database
+from agentctl.tui import frame
 from agentctl.tui.app import Dashboard
 from agentctl.tui.chat_screen import ChatScreen
 from agentctl.tui.dialogs import Choose
 from agentctl.tui.widgets.approval import ApprovalDialog
 from agentctl.tui.widgets.message import Message
+from agentctl.tui.widgets.session_list import SessionList
 from agentctl.tui.widgets.source_pane import SourcePane
 from agentctl.tui.widgets.status_line import StatusLine
 from agentctl.tui.widgets.transcript import Transcript
@@ -237,7 +241,7 @@ def test_a_backend_that_dies_keeps_what_arrived_and_can_be_asked_again(tmp_path:
             await ask(app, pilot, "tell")
             await until(pilot, lambda: "the server went away" in shown(app))
             assert "half an" in shown(app)
-            assert "r tries again" in shown(app)
+            assert "ctrl+r tries again" in shown(app)
             chat(app).transcript.focus()
             answer_with(app, tmp_path, "whole answer")
             await pilot.press("up", "r")
@@ -274,6 +278,45 @@ def test_what_others_store_in_the_session_is_shown(tmp_path: Path) -> None:
                 pass
             await until(pilot, lambda: "from elsewhere" in shown(app) and len(said(app)) == 4)
             assert [text for _, text in said(app)] == ["first", "one", "from elsewhere", "one"]
+
+    run(flow())
+
+
+def test_the_prompts_of_a_session_that_is_opened_again_are_recalled(tmp_path: Path) -> None:
+    store = SessionStore(open_database(paths_of(tmp_path).database))
+    session = store.create("old")
+    long = "line\n" * 30
+    for asked in (long, "second"):
+        store.add_message(session, "user", asked)
+        store.finish_answer(store.begin_answer(session, "m", "b"), "yes", "", "done")
+    model = write_script(tmp_path, {"text": "one"})
+
+    async def flow() -> None:
+        async with running_dashboard(tmp_path, model) as (app, pilot):
+            await chat(app).open_session(session)
+            await ask(app, pilot, "third")
+            area = chat(app).composer.area
+            seen = []
+            for _ in range(3):
+                await pilot.press("up")
+                seen.append(area.text)
+            assert seen == ["third", "second", "[paste 1: 30 lines]"]
+            assert chat(app).composer.text == long
+
+    run(flow())
+
+
+def test_ages_go_on_when_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame, "_CLOCK_S", 0.05)
+    SessionStore(open_database(paths_of(tmp_path).database)).create("old")
+
+    async def flow() -> None:
+        async with running_dashboard(tmp_path, size=(120, 30)) as (app, pilot):
+            sessions = chat(app).query_one(SessionList)
+            options = sessions.query_one(OptionList)
+            await until(pilot, lambda: options.option_count == 2)
+            sessions._now = lambda: utc_now() + timedelta(days=3)
+            await until(pilot, lambda: "3d" in str(options.get_option_at_index(1).prompt))
 
     run(flow())
 

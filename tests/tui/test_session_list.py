@@ -221,6 +221,30 @@ def test_x_exports_to_a_file_and_never_over_another(tmp_path: Path) -> None:
     play(tmp_path, ["Ships"], flow)
 
 
+def test_a_file_without_a_suffix_is_markdown(tmp_path: Path) -> None:
+    file = tmp_path / "ships.md"
+
+    async def flow(place: Place, pilot: Pilot[None], _: Workspace) -> None:
+        await pilot.press("home", "down", "x")
+        await until(pilot, lambda: isinstance(place.app.screen, Ask))
+        place.app.screen.query_one(Input).value = str(tmp_path / "ships")
+        await pilot.press("enter")
+        await until(pilot, file.exists)
+
+    play(tmp_path, ["Ships"], flow)
+
+
+def test_a_copy_tells_that_it_is_one(tmp_path: Path) -> None:
+    async def flow(place: Place, pilot: Pilot[None], workspace: Workspace) -> None:
+        await workspace.fork_session("latest")
+        await until(pilot, lambda: len(titles(place)) == 3)
+        details = [title.partition("\n")[2].strip() for title in titles(place)[1:]]
+
+        assert sorted(detail.startswith("branch · ") for detail in details) == [False, True]
+
+    play(tmp_path, ["Ships"], flow)
+
+
 def test_markup_and_escapes_in_a_title_are_shown_as_they_are(tmp_path: Path) -> None:
     async def flow(place: Place, pilot: Pilot[None], workspace: Workspace) -> None:
         async for _ in workspace.ask(

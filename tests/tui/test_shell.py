@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.automation.measurements import BackendState, DaemonUse
-from agentctl.core.errors import ConfigError
+from agentctl.core.errors import BackendUnreachable, ConfigError
 from agentctl.core.local_workspace import LocalWorkspace
 from agentctl.core.workspace import Workspace
 from agentctl.daemon.client import daemon_endpoint, remote_workspace
@@ -21,6 +21,7 @@ from agentctl.tui.dialogs import TextDialog
 from agentctl.tui.frame import PLACES, Frame, HealthSign
 from agentctl.tui.health import read_health
 from agentctl.tui.link import Link
+from agentctl.tui.tasks_screen import TasksScreen
 from tests.support.daemon import daemon_paths, running_daemon
 from tests.support.dashboard import make_dashboard, running_dashboard, settings_with, until
 from tests.tui.test_monitor import STATS
@@ -82,6 +83,7 @@ def test_health_is_green_yellow_or_red_in_words_with_the_mend() -> None:
     yellow = read_health(replace(STATS, backend=mending))
     warned = read_health(replace(STATS, warnings=("the disk is full",)))
     lonely = read_health(replace(STATS, daemon=alone))
+    left = read_health(replace(STATS, daemon=alone), is_unused=True)
 
     assert (well.level, well.word) == ("green", "ok")
     assert (red.level, red.word) == ("red", "model server down")
@@ -90,6 +92,8 @@ def test_health_is_green_yellow_or_red_in_words_with_the_mend() -> None:
     assert (warned.level, warned.word) == ("yellow", "the disk is full")
     assert (lonely.level, lonely.word) == ("green", "ok, no daemon")
     assert "agentctl daemon start" in lonely.advice
+    assert (left.level, left.word) == ("green", "ok, daemon not used")
+    assert "with other settings" in left.advice
 
 
 def test_the_sign_of_health_is_on_every_screen_and_opens_its_advice(tmp_path: Path) -> None:
@@ -199,6 +203,7 @@ def test_it_changes_over_to_a_daemon_and_goes_on_alone_after_it(
             await until(pilot, lambda: not app.link.with_daemon and app.link.is_open)
             assert await app.link.workspace.list_documents() == []
             await until(pilot, lambda: "going on alone" in notices(app))
+            assert "nothing answers" not in notices(app)
             await until(pilot, has_stopped.is_set)
 
     daemon = threading.Thread(target=live, daemon=True)
@@ -209,6 +214,30 @@ def test_it_changes_over_to_a_daemon_and_goes_on_alone_after_it(
         starts.set()
         stops.set()
         daemon.join(60)
+
+
+def test_a_look_at_a_daemon_that_is_gone_is_not_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: object) -> None:
+        raise BackendUnreachable("nothing answers at http://127.0.0.1:1", "daemon restart")
+
+    async def flow() -> None:
+        async with running_dashboard(tmp_path / "home") as (app, pilot):
+            await pilot.press("f4")
+            await until(pilot, lambda: isinstance(app.screen, TasksScreen))
+            monkeypatch.setattr(TasksScreen, "refresh_data", gone)
+            app.link.with_daemon = True
+            app.refresh_place()
+            await app.workers.wait_for_complete(
+                [each for each in app.workers if each.group == "refresh"]
+            )
+            assert "nothing answers" not in notices(app)
+            app.link.with_daemon = False
+            app.refresh_place()
+            await until(pilot, lambda: "nothing answers" in notices(app))
+
+    asyncio.run(flow())
 
 
 @asynccontextmanager

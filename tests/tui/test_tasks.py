@@ -4,11 +4,13 @@ import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Select, Static, TextArea
 
 from agentctl.core.automation.tasks import Action, TaskRequest, Trigger
 from agentctl.core.local_workspace import LocalWorkspace
+from agentctl.tui import link
 from agentctl.tui.agents_screen import AgentsScreen
 from agentctl.tui.app import Dashboard
 from agentctl.tui.dialogs import Confirm, TextDialog
@@ -72,6 +74,10 @@ def rows(screen: TasksScreen, table: str) -> list[list[str]]:
 
 def text_of(screen: TasksScreen | TaskForm, name: str) -> str:
     return str(screen.query_one(f"#{name}", Static).content)
+
+
+def label_of(screen: TasksScreen, key: str) -> str:
+    return screen.active_bindings[key].binding.description
 
 
 def test_an_empty_list_says_the_next_step_and_that_no_daemon_runs(tmp_path: Path) -> None:
@@ -151,6 +157,43 @@ def test_what_cannot_be_added_stays_in_the_form(tmp_path: Path) -> None:
     asyncio.run(flow())
 
 
+def test_what_was_wrong_goes_with_the_next_letter(tmp_path: Path) -> None:
+    async def flow() -> None:
+        async with running_dashboard(tmp_path / "home") as (app, pilot):
+            form = await open_form(app, pilot)
+            form.query_one("#name", Input).value = "nightly"
+            form.query_one("#time", Input).value = "99 * * * x"
+            await until(pilot, lambda: form.query_one("#words").has_class("-wrong"))
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: bool(text_of(form, "problem")))
+            for shown in ("words", "problem"):
+                assert "minute, hour, day, month, weekday" in text_of(form, shown)
+                assert "--" not in text_of(form, shown)
+            form.query_one("#time", Input).value = "0 3 * * *"
+            await until(pilot, lambda: "every day at 03:00" in text_of(form, "words"))
+            assert text_of(form, "problem") == ""
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: "what is to be done" in text_of(form, "problem"))
+            form.query_one("#text", TextArea).text = "Why?"
+            await until(pilot, lambda: text_of(form, "problem") == "")
+
+    asyncio.run(flow())
+
+
+def test_a_daemon_with_other_settings_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "runs_any_daemon", lambda: True)
+
+    async def flow() -> None:
+        async with running_dashboard(tmp_path / "home") as (app, pilot):
+            screen = await open_tasks(app, pilot)
+            await until(pilot, lambda: "with other settings" in text_of(screen, "no-daemon"))
+            await until(pilot, lambda: app.health.word == "ok, daemon not used")
+
+    asyncio.run(flow())
+
+
 def test_a_task_for_an_agent_has_a_folder_and_its_run_is_opened(tmp_path: Path) -> None:
     model = write_script(tmp_path / "script", {"text": "Counted."})
 
@@ -195,8 +238,10 @@ def test_a_task_is_paused_resumed_and_removed(tmp_path: Path) -> None:
             await until(pilot, lambda: len(rows(screen, "tasks")) == 1)
             await pilot.press("p")
             await until(pilot, lambda: rows(screen, "tasks")[0][1] == "paused")
+            await until(pilot, lambda: label_of(screen, "p") == "Resume")
             await pilot.press("p")
             await until(pilot, lambda: rows(screen, "tasks")[0][1] != "paused")
+            await until(pilot, lambda: label_of(screen, "p") == "Pause")
             await pilot.press("d")
             await until(pilot, lambda: isinstance(app.screen, Confirm))
             await pilot.press("y")

@@ -63,3 +63,16 @@ def test_alone_in_a_terminal_the_program_is_the_dashboard(env: dict[str, str]) -
         terminal.wait_until_gone("Welcome")
         terminal.type(CTRL_Q)
         assert terminal.finish() == 0
+
+
+def test_a_coloured_log_that_is_pasted_sends_nothing(env: dict[str, str]) -> None:
+    log = "\r".join(f"\x1b[31mline\x1b[0m {number}" for number in range(120))
+    with Terminal(command("tui"), env, columns=100, rows=30) as terminal:
+        terminal.wait_for("Welcome to agentctl")
+        terminal.type("\r")
+        terminal.wait_until_gone("Welcome")
+        terminal.type(f"\x1b[200~{log}\x1b[201~")
+        terminal.wait_for("[paste 1: 120 lines]")
+        assert "You" not in "\n".join(terminal.lines)
+        terminal.type(CTRL_Q)
+        assert terminal.finish() == 0

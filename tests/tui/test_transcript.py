@@ -18,6 +18,19 @@ from agentctl.tui.widgets.transcript import Transcript
 from tests.support.dashboard import until
 
 THEME = THEMES[0]
+SOURCE = Source(
+    n=1,
+    score=1.0,
+    path="/docs/guide.md",
+    title="Guide",
+    collection="default",
+    page=None,
+    line_start=3,
+    line_end=9,
+    text="as it says",
+    chunk_id=1,
+    document_id=1,
+)
 
 
 class Shell(App[None]):
@@ -136,6 +149,33 @@ def test_it_stays_at_the_end_unless_the_user_has_scrolled_up() -> None:
     with_transcript(flow)
 
 
+def test_another_width_and_back_leaves_the_same_words_at_the_top() -> None:
+    words = " ".join(f"word{number}" for number in range(1_000))
+    answer = f"# Head\n\n{words}\n\n| a | b |\n|---|---|\n| c | d |\n\n- {words}\n"
+
+    async def flow(shown: Transcript, pilot: Pilot[None]) -> None:
+        live = Message("assistant", "m")
+        live.say(answer)
+        live.add_source(SOURCE)
+        shown.show([*map(message, range(30)), live, *map(message, range(30, 35))])
+        for _ in range(9):
+            await pilot.press("pageup")
+            at_first = shown.render_line(0).text
+            top = first_word(shown)
+            for columns, rows in ((33, 12), (100, 20), (60, 20)):
+                await pilot.resize_terminal(columns, rows)
+                await until(pilot, lambda columns=columns: shown.size.width == columns)
+                assert not shown.is_following
+                assert top in shown.render_line(0).text
+            assert shown.render_line(0).text == at_first
+
+    with_transcript(flow)
+
+
+def first_word(shown: Transcript) -> str:
+    return next(iter(shown.render_line(0).text.split()), "")
+
+
 def test_a_huge_message_is_cut_and_goes_on_by_enter() -> None:
     async def flow(shown: Transcript, pilot: Pilot[None]) -> None:
         text = "word " * 990_000
@@ -151,24 +191,10 @@ def test_a_huge_message_is_cut_and_goes_on_by_enter() -> None:
 
 
 def test_a_source_is_opened_elsewhere() -> None:
-    source = Source(
-        n=1,
-        score=1.0,
-        path="/docs/guide.md",
-        title="Guide",
-        collection="default",
-        page=None,
-        line_start=3,
-        line_end=9,
-        text="as it says",
-        chunk_id=1,
-        document_id=1,
-    )
-
     async def flow(shown: Transcript, pilot: Pilot[None]) -> None:
         answer = Message("assistant", "m")
         answer.say("So it is [1].")
-        answer.add_source(source)
+        answer.add_source(SOURCE)
         shown.show([answer])
         await pilot.press("up", "enter")
         assert "[1] /docs/guide.md:3" in lines(shown)

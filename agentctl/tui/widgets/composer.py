@@ -1,6 +1,7 @@
 """Where prompts are written: it grows, completes paths, folds what is long, and knows the past."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -116,9 +117,14 @@ class Composer(Widget):
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         if paths := dropped_paths(text, self._folder):
             return " ".join(mention(path) for path in paths) + " "
-        if text.count("\n") >= MOST_LINES or len(text) > MOST_LETTERS:
-            return self.fold(text)
-        return printable(text)
+        return self.fold(text) if is_long(text) else printable(text)
+
+    def remember(self, session: str, prompts: Iterable[str]) -> None:
+        """What was asked in a session before it was opened here."""
+        if session not in self._prompts:
+            self._prompts[session] = [
+                self.fold(text) if is_long(text) else text for text in prompts
+            ]
 
     def recall(self, by: int) -> bool:
         """Shows an earlier (-1) or later (1) prompt; False when there is none."""
@@ -183,6 +189,10 @@ class Composer(Widget):
         return self._pastes[number - 1] if 1 <= number <= len(self._pastes) else token[0]
 
 
+def is_long(text: str) -> bool:
+    return text.count("\n") >= MOST_LINES or len(text) > MOST_LETTERS
+
+
 class PromptArea(TextArea):
     """The composer's text: enter sends it, up and down leave it at its edges."""
 
@@ -222,7 +232,7 @@ class PromptArea(TextArea):
 
     def action_complete(self) -> None:
         if not self.composer.take_completion():
-            self.screen.focus_next()
+            self.screen.focus_next("Transcript")
 
     def action_earlier(self) -> None:
         if self.composer.completions.is_open:

@@ -74,7 +74,7 @@ class Message:
             message.parts += map(SourceLine, stored.sources)
         message.end(stored.status)
         if stored.error:
-            message.parts.append(Note(f"✗ {stored.error}\n  r tries again", "error"))
+            message.parts.append(Note(f"✗ {stored.error}\n  ctrl+r tries again", "error"))
         message.stored_id = stored.id
         return message
 

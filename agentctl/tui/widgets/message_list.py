@@ -6,6 +6,7 @@ into sight, and what is looked at stays where it is meanwhile.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from textual import events
 from textual.geometry import Size
@@ -17,12 +18,22 @@ from agentctl.core.chat.conversations import StoredMessage
 from agentctl.tui.widgets.heights import Heights
 from agentctl.tui.widgets.message import Entry, Message
 from agentctl.tui.widgets.message_text import GUTTER, Painter, centred
+from agentctl.tui.widgets.reading_place import Place, offset_of, place_of
 
 # Seconds between two drawings of what arrives.
 _DRAW_S = 0.1
 # Messages that stay drawn when they are out of sight.
 _KEPT = 100
 WHEEL_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was at the top when the list was drawn anew, and the row where that is since."""
+
+    entry: int
+    place: Place
+    row: int
 
 
 class MessageList(ScrollView):
@@ -46,6 +57,8 @@ class MessageList(ScrollView):
         self._painter: Painter | None = None
         self._timer: Timer | None = None
         self._is_settling = False
+        self._reading: Reading | None = None
+        self._is_drawn_anew = False
 
     # What is in it
 
@@ -62,6 +75,7 @@ class MessageList(ScrollView):
             if isinstance(entry, Message)
         }
         self.is_following = True
+        self._reading, self._is_drawn_anew = None, False
         self._drawn.clear()
         self._changed.clear()
         self._guess_all()
@@ -148,17 +162,31 @@ class MessageList(ScrollView):
         theme = self.app.current_theme
         painter = self._painter
         if painter is None or painter.width != width or painter.theme is not theme:
+            if painter is not None and not self._is_drawn_anew:
+                self._reading = self._read(painter)
+                self._is_drawn_anew = self._reading is not None
             painter = self._painter = Painter(width, theme)
             self._guess_all()
         return painter
+
+    def _read(self, painter: Painter) -> Reading | None:
+        """None at the end, and where nothing was drawn yet."""
+        row, number = self.row, self.heights.entry_at(self.row)
+        if self._reading is not None and self._reading.row == row:
+            # Not scrolled since: there and back again is the same line.
+            return self._reading
+        if self.is_following or number is None or self.heights.is_guessed(number):
+            return None
+        offset = row - self.heights.tops[number]
+        return Reading(number, place_of(offset, self.message(number), painter), row)
 
     def _guess_all(self) -> None:
         self.heights.guess_all(map(self._guessed, self._entries))
 
     def _guessed(self, entry: Entry) -> int:
         width = self._painter.width if self._painter is not None else 80
-        length = len(entry.content) if isinstance(entry, StoredMessage) else 0
-        return 3 + length // width
+        text = entry.content if isinstance(entry, StoredMessage) else entry.text
+        return 3 + len(text) // width
 
     def measure(self, number: int) -> int:
         painter = self.ready_painter()
@@ -183,6 +211,7 @@ class MessageList(ScrollView):
         try:
             self.ready_painter()
             row = self._row_of_end() if self.is_following else self._row_of_anchor()
+            self._is_drawn_anew = False
             size = Size(self.size.width, self.heights.total)
             if size != self.virtual_size:
                 self.virtual_size = size
@@ -203,13 +232,17 @@ class MessageList(ScrollView):
 
     def _row_of_anchor(self) -> int:
         """The line that is at the top now, by what is known of the heights after that."""
-        anchor = self.heights.entry_at(self.row)
+        reading = self._reading if self._is_drawn_anew else None
+        anchor = reading.entry if reading is not None else self.heights.entry_at(self.row)
         if anchor is None:
             return self.row
         offset, guessed = self.row - self.heights.tops[anchor], self.heights[anchor]
         is_new = self.heights.is_guessed(anchor)
         filled = self.measure(anchor)
-        if is_new and offset:
+        if reading is not None:
+            offset = offset_of(reading.place, self.message(anchor), self.ready_painter())
+            self._reading = replace(reading, row=self.heights.tops[anchor] + offset)
+        elif is_new and offset:
             # Who comes from below has seen its last lines.
             offset = max(filled - (guessed - offset), 0)
         filled -= offset

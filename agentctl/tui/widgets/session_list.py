@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -56,6 +57,7 @@ class SessionList(Widget):
     DEFAULT_CSS = """
     SessionList { width: 28; background: $surface; }
     SessionList Input { border: none; height: 1; margin: 0 0 1 0; background: $panel; }
+    SessionList Input:focus { border: none; }
     SessionList OptionList {
         height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1;
         text-wrap: nowrap; text-overflow: ellipsis;
@@ -97,10 +99,8 @@ class SessionList(Widget):
 
     def focus(self, scroll_visible: bool = True) -> "SessionList":
         """Keys go to the list from here on, beginning at the session that is open."""
-        options = self.query_one(SessionOptions)
-        if self.current in self._prompts:
-            options.highlighted = options.get_option_index(self.current)
-        options.focus(scroll_visible)
+        self._highlight_current()
+        self.query_one(SessionOptions).focus(scroll_visible)
         return self
 
     async def refresh_sessions(self, workspace: Workspace) -> None:
@@ -121,8 +121,8 @@ class SessionList(Widget):
         options = self.query_one(SessionOptions)
         for session in self._prompts:
             options.replace_option_prompt(session, self._prompt(session))
-        if self.current in self._prompts and not options.has_focus:
-            options.highlighted = options.get_option_index(self.current)
+        if not options.has_focus:
+            self._highlight_current()
 
     # What keys and clicks do
 
@@ -130,39 +130,38 @@ class SessionList(Widget):
         self.query_one(Input).focus()
 
     def action_show_all(self) -> None:
-        self.query_one(Input).value = ""
+        """Where all are shown already, the key is the screen's."""
+        search = self.query_one(Input)
+        if not search.value and not search.has_focus:
+            raise SkipAction
+        search.value = ""
         self.focus()
+
+    def with_highlighted(self, name: str) -> None:
+        """Does what has that name, with the session where the keys are."""
+        option = self.query_one(SessionOptions).highlighted_option
+        session = self._sessions.get(option.id or "") if option is not None else None
+        if session is not None:
+            getattr(self, name)(session)
 
     def begin_new(self) -> None:
         self.post_message(self.Chosen(None))
 
-    def rename(self) -> None:
-        session = self._highlighted()
-        if session is None:
-            return
-
+    def rename(self, session: Session) -> None:
         def answered(name: str | None) -> None:
             if name and name.strip():
                 self._do(lambda workspace: workspace.rename_session(session.id, name.strip()))
 
         self.app.push_screen(Ask("A name for this session", session.name or ""), answered)
 
-    def fork(self) -> None:
-        session = self._highlighted()
-        if session is None:
-            return
-
+    def fork(self, session: Session) -> None:
         async def copy(workspace: Workspace) -> None:
             made = await workspace.fork_session(session.id)
             self.post_message(self.Chosen(made.id))
 
         self._do(copy)
 
-    def remove_session(self) -> None:
-        session = self._highlighted()
-        if session is None:
-            return
-
+    def remove_session(self, session: Session) -> None:
         async def remove(workspace: Workspace) -> None:
             await workspace.remove_session(session.id)
             self.post_message(self.Removed(session.id))
@@ -173,14 +172,11 @@ class SessionList(Widget):
             Confirm(question, "Remove"), lambda yes: self._do(remove) if yes else None
         )
 
-    def export(self) -> None:
-        session = self._highlighted()
-        if session is None:
-            return
-
+    def export(self, session: Session) -> None:
         def answered(name: str | None) -> None:
             if name and name.strip():
                 path = expand(name.strip()).absolute()
+                path = path if path.suffix else path.with_name(f"{path.name}.md")
                 self._do(lambda workspace: self._export(workspace, session, path))
 
         question = "Export to which file (.md, or .json)?"
@@ -233,7 +229,8 @@ class SessionList(Widget):
         title = one_line(session.name or session.title) or session.id
         model = one_line(session.model or "").rpartition("/")[2]
         age = ago((self._now() - datetime.fromisoformat(session.updated)).total_seconds())
-        return Row(session, title, excerpt or (f"{age} · {model}" if model else age))
+        detail = " · ".join(filter(None, ("branch" if session.parent else "", age, model)))
+        return Row(session, title, excerpt or detail)
 
     def _show(self, prompts: dict[str, tuple[str, str]]) -> None:
         """Changes the options that have changed; all of them when there are others now."""
@@ -245,10 +242,12 @@ class SessionList(Widget):
                     options.replace_option_prompt(session, self._prompt(session))
             return
         highlighted, top = options.highlighted_option, options.scroll_y
+        if not options.has_focus:
+            highlighted = None
         options.clear_options()
         options.add_option(Option("+ New session", id=_NEW))
         options.add_options([Option(self._prompt(each), id=each) for each in prompts])
-        kept = highlighted.id if highlighted is not None else self.current
+        kept = highlighted.id if highlighted is not None else self.current or _NEW
         if kept in prompts or kept == _NEW:
             options.highlighted = options.get_option_index(kept)
             options.scroll_to(y=top, animate=False)
@@ -261,9 +260,10 @@ class SessionList(Widget):
             (mark + title, "bold" if is_current else ""), "\n  ", (detail, "dim")
         )
 
-    def _highlighted(self) -> Session | None:
-        option = self.query_one(SessionOptions).highlighted_option
-        return self._sessions.get(option.id or "") if option is not None else None
+    def _highlight_current(self) -> None:
+        options, place = self.query_one(SessionOptions), self.current or _NEW
+        if place in self._prompts or (place == _NEW and options.option_count):
+            options.highlighted = options.get_option_index(place)
 
     async def _export(self, workspace: Workspace, session: Session, path: Path) -> None:
         form = "json" if path.suffix == ".json" else "md"
@@ -295,15 +295,22 @@ class SessionOptions(OptionList):
     """The list itself: its keys are single letters, which the search above must not have."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "of_list('begin_new')", "New", id="sessions.new"),
+        Binding("n", "new", "New", id="sessions.new"),
         Binding("r", "of_list('rename')", "Rename", id="sessions.rename"),
         Binding("f", "of_list('fork')", "Fork", id="sessions.fork"),
         Binding("d,delete", "of_list('remove_session')", "Remove", id="sessions.remove"),
         Binding("x", "of_list('export')", "Export", id="sessions.export"),
     ]
 
+    def action_new(self) -> None:
+        self._list.begin_new()
+
     def action_of_list(self, name: str) -> None:
-        getattr(self.parent, name)()
+        self._list.with_highlighted(name)
+
+    @property
+    def _list(self) -> SessionList:
+        return cast(SessionList, self.parent)
 
 
 def one_line(text: str) -> str:

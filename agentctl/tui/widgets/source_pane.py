@@ -51,9 +51,12 @@ class SourcePane(Vertical):
         self.query_one(".place", Static).update(printable(f"{_place(source, passage)}{remark}"))
         self.query_one(".text", Static).update(printable(text))
         self.add_class("open")
-        scroll = self.query_one(VerticalScroll)
-        scroll.scroll_home(animate=False)
-        scroll.focus()
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self.focus()
+
+    def focus(self, scroll_visible: bool = True) -> "SourcePane":
+        self.query_one(VerticalScroll).focus(scroll_visible)
+        return self
 
     def action_close(self) -> None:
         self.remove_class("open")

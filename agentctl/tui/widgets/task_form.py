@@ -15,20 +15,14 @@ from textual.widgets import Input, Select, Static, TextArea
 
 from agentctl.core.automation.schedule import explain
 from agentctl.core.automation.tasks import Action, ActionKind, Missed, TaskEntry, TaskRequest
-from agentctl.core.automation.time_words import MOMENTS
 from agentctl.core.errors import AgentctlError
 from agentctl.core.workspace import Workspace
 from agentctl.render.output import printable
 from agentctl.render.tasks import local
-from agentctl.tui.task_input import TaskInput, When
+from agentctl.tui.task_input import TIME_EXAMPLES, TaskInput, When
 
 _TIMES_SHOWN = 3
 _WHENS = [("by clock: cron", "cron"), ("again and again: every", "every"), ("once: at", "at")]
-_TIME_EXAMPLES: dict[When, str] = {
-    "cron": "0 3 * * *: minute, hour, day, month, weekday",
-    "every": "10m, 2 hours, day",
-    "at": MOMENTS.replace('"', ""),
-}
 _WHATS = [
     ("ask a model", "ask"),
     ("give an agent a task", "agent"),
@@ -112,11 +106,17 @@ class TaskForm(ModalScreen[TaskEntry | None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self._show_problem("")
         if event.input.id == "time":
             self._explain()
 
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        event.stop()
+        self._show_problem("")
+
     def on_select_changed(self, event: Select.Changed) -> None:
         event.stop()
+        self._show_problem("")
         self._show_fields()
         self._explain()
 
@@ -145,7 +145,7 @@ class TaskForm(ModalScreen[TaskEntry | None]):
     def _show_fields(self) -> None:
         """Those that go with what is chosen."""
         typed = self.typed
-        self.query_one("#time", Input).placeholder = _TIME_EXAMPLES[typed.when]
+        self.query_one("#time", Input).placeholder = TIME_EXAMPLES[typed.when]
         self.query_one("#field-question .name", Static).update(_TEXT_NAMES[typed.what])
         for name in ("agent", "folder"):
             self.query_one(f"#field-{name}").display = typed.what == "agent"
@@ -177,9 +177,13 @@ class TaskForm(ModalScreen[TaskEntry | None]):
         try:
             entry = await self._workspace.add_task(self.typed.request(datetime.now(UTC)))
         except AgentctlError as error:
-            self.query_one("#problem", Static).update(printable(f"{error.message} ({error.hint})"))
+            self._show_problem(f"{error.message} ({error.hint})")
             return
         self.dismiss(entry)
+
+    def _show_problem(self, text: str) -> None:
+        """That what was typed cannot be added; it may, as soon as something else is typed."""
+        self.query_one("#problem", Static).update(printable(text))
 
 
 def _field(name: str, widget: Widget) -> Horizontal:
