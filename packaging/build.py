@@ -4,7 +4,8 @@
 
 Standard library only. It makes an environment of its own in `dist/work/`, with agentctl, what it
 needs and PyInstaller, and nothing that only tests want. `--here` takes the packages of the Python
-that runs it instead; `--only` makes one of the two.
+that runs it instead; `--only` makes one of the two; `--try` does with each what users do, and
+leaves the reports `folder.md` and `single-file.md` beside it.
 """
 
 import argparse
@@ -46,13 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     version = read_version(ROOT / "agentctl" / "__init__.py")
     name = f"agentctl-{version}-{platform_name()}"
     folder = dist / "agentctl"
+    ending = ".exe" if sys.platform == "win32" else ""
+    single = dist / f"{name}{ending}"
     if options.only != "file":
         make_folder(python, work, dist)
         zip_folder(folder, dist / f"{name}.zip")
     if options.only != "folder":
-        ending = ".exe" if sys.platform == "win32" else ""
-        make_file(python, folder, work, dist / f"{name}{ending}", version)
-    return check_sizes(dist, name)
+        make_file(python, folder, work, single, version)
+    failed = check_sizes(dist, name)
+    if options.tries and options.only != "file":
+        failed |= try_program(folder / f"agentctl{ending}", dist / "folder.md", options.model)
+    if options.tries and options.only != "folder":
+        failed |= try_program(single, dist / "single-file.md", options.model)
+    return failed
 
 
 def make_environment(place: Path) -> Path:
@@ -179,6 +186,15 @@ def check_sizes(dist: Path, name: str) -> int:
     return int(is_over)
 
 
+def try_program(program: Path, report: Path, model: Path | None) -> int:
+    """The smoke test's exit code."""
+    _say(f"trying {program}")
+    command = [sys.executable, str(HERE / "smoke.py"), str(program), "--report", str(report)]
+    if model is not None:
+        command += ["--model", str(model)]
+    return subprocess.run(command, check=False).returncode
+
+
 def folder_size(path: Path) -> int:
     """Bytes, of a file too."""
     files = [path, *path.rglob("*")]
@@ -220,6 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--here", action="store_true", help="with this Python's own packages")
     parser.add_argument("--only", choices=("folder", "file"), help="only this one")
+    parser.add_argument("--try", dest="tries", action="store_true", help="and try what was made")
+    parser.add_argument("--model", type=Path, help="smollm2-135m's GGUF file to try it with")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where to put it")
     parser.add_argument("--work", type=Path, default=ROOT / "dist" / "work", help="where to work")
     return parser

@@ -227,3 +227,7 @@ def test_every_package_that_agentctl_needs_is_told() -> None:
     told = {each.name.lower() for each in licenses.package_notices(distributions())}
 
     assert {"faiss-cpu", "langgraph", "numpy", "smolagents", "textual", "xllamacpp"} <= told
+
+
+def test_a_program_that_fails_when_tried_fails_the_build(tmp_path: Path) -> None:
+    assert build.try_program(tmp_path / "no-program", tmp_path / "report.md", None) == 2

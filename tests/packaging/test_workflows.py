@@ -82,9 +82,9 @@ def test_every_job_has_a_time_limit(path: Path) -> None:
 def test_both_builds_are_tried_on_every_system_before_they_are_published() -> None:
     jobs = read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
 
-    tried = [step for step in jobs["build"]["steps"] if "smoke.py" in step.get("run", "")]
+    commands = [step.get("run", "") for step in jobs["build"]["steps"]]
 
     systems = {name.partition("-")[0] for name in jobs["build"]["strategy"]["matrix"]["system"]}
     assert systems == {"ubuntu", "windows", "macos"}
-    assert len(tried) == 2
+    assert "python packaging/build.py --try" in commands
     assert jobs["publish"]["needs"] == "build"
