@@ -17,6 +17,7 @@ from agentctl.core.backends.base import (
     Capability,
     ChatRequest,
     Delta,
+    Message,
     ModelInfo,
     ModelOptions,
 )
@@ -47,6 +48,11 @@ _SMALL_MODEL = 1_000_000_000
 _SMALL_MODEL_TOKENS = 1000
 # At the engine's own 0.8 it says what comes to its mind: half of the times Paris is not in France.
 _SMALL_MODEL_TEMPERATURE, _SMALL_MODEL_TOP_P = 0.1, 0.9
+# Where nobody says anything else: by what its own template says then, it answers in French that
+# Paris is a star.
+_SMALL_MODEL_SYSTEM = Message(
+    "system", "You are a helpful assistant. You answer correctly and briefly."
+)
 
 
 class LlamaCppModel:
@@ -147,7 +153,14 @@ class LlamaCppModel:
 
     def _encode(self, request: ChatRequest) -> JsonObject:
         self._check_capable(request)
-        return encode_request(replace(request, options=self._bounded(request)))
+        messages = request.messages
+        if self._is_small and all(message.role != "system" for message in messages):
+            messages = (_SMALL_MODEL_SYSTEM, *messages)
+        return encode_request(replace(request, messages=messages, options=self._bounded(request)))
+
+    @property
+    def _is_small(self) -> bool:
+        return self._read_header().parameters < _SMALL_MODEL
 
     def _bounded(self, request: ChatRequest) -> ModelOptions:
         """The request's options, and what keeps a small model to the point, once and not for ever.
@@ -158,7 +171,7 @@ class LlamaCppModel:
         is_free = request.schema is None and not request.tools
         if options.repeat_penalty is None and is_free:
             options = replace(options, repeat_penalty=_REPEAT_PENALTY)
-        if self._read_header().parameters < _SMALL_MODEL:
+        if self._is_small:
             if options.max_tokens is None:
                 options = replace(options, max_tokens=_SMALL_MODEL_TOKENS)
             if options.temperature is None and options.top_p is None:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[3] / "agentctl"
 AGENTS = ROOT / "core" / "agents"
 GATE = AGENTS / "gate.py"
 # Values and helpers that hold no tool.
-NO_TOOLS = {"base", "arguments", "line_matcher"}
+NO_TOOLS = {"base", "arguments", "line_matcher", "mcp_servers"}
 FRAMEWORKS = ["langgraph_agent.py", "smolagents_agent.py", "autogen_team.py"]
 
 

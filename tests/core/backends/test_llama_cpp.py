@@ -183,7 +183,8 @@ def test_an_answer_that_would_repeat_itself_for_ever_ends(model: LlamaCppModel) 
 
 def test_an_answer_of_a_small_model_has_a_limit_unless_one_is_given() -> None:
     roomy = open_model(embedded_model_path(), context_window=2048)
-    prompt = (Message("user", "Name ten colours."),)
+    system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    prompt = (Message("system", system), Message("user", "Name ten colours."))
     unending = ModelOptions(temperature=0, repeat_penalty=1.0)
 
     *_, done = answer(roomy, ChatRequest(messages=prompt, options=unending))
@@ -204,7 +205,7 @@ def test_a_small_model_keeps_to_the_point(model: LlamaCppModel) -> None:
         for option in (ModelOptions(seed=seed, max_tokens=40) for seed in range(5))
     ]
 
-    assert sum("Paris" in each for each in said) == 5
+    assert [each.startswith("The capital of France is Paris") for each in said] == [True] * 5
 
 
 def test_a_count_is_exact(model: LlamaCppModel) -> None:
