@@ -239,9 +239,10 @@ class Gate:
         folder can be a link that leads out of it by now.
         """
         verdict = self._verdict(speaker, tool, args)
-        was_asked = self._was_asked(call)
-        if verdict.decision == "allow" or (verdict.decision == "ask" and was_asked):
-            return verdict.read_only and not was_asked
+        if verdict.decision == "allow":
+            return verdict.read_only and not self._was_asked(call)
+        if verdict.decision == "ask" and self._was_asked(call):
+            return False
         self._context.was_denied = True
         raise ToolFailed(
             f"this call is denied: since it was decided on, what it touches has changed "
