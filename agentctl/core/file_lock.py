@@ -24,6 +24,11 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+# What says that somebody else holds a lock, or is about to remove its file. Windows says it in many
+# ways, and its own file systems all have locks.
+_HELD: tuple[type[OSError], ...] = (BlockingIOError, FileNotFoundError, PermissionError)
+if sys.platform == "win32":
+    _HELD = (OSError,)
 # Seconds between two looks at a lock that others may hold for a moment.
 _LOOK_S = 0.05
 
@@ -56,8 +61,7 @@ def _takes(path: Path, descriptor: int) -> bool:
         _try_lock(descriptor)
         # Whoever held it before may have removed the file between open and lock.
         return path.stat().st_ino == os.fstat(descriptor).st_ino
-    # Windows says of a lock that is held, and of a file about to go, that it is not permitted.
-    except (BlockingIOError, FileNotFoundError, PermissionError):
+    except _HELD:
         return False
     except OSError as error:
         raise StorageError(
