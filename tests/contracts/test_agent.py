@@ -283,6 +283,14 @@ def test_two_calls_that_take_turns_for_ever_end_the_run(bench: Bench) -> None:
     assert only(ErrorRaised, events)[0].code == "agent-stuck"
 
 
+def test_a_run_whose_lock_cannot_be_opened_is_told_as_a_problem_of_the_disk(bench: Bench) -> None:
+    run = bench.run(GRAPH, [say("It is noon.")])[0].run_id
+    (bench.paths.runs / f"{run}.lock").mkdir()
+
+    with pytest.raises(StorageError, match=f"the run {run} cannot be held"):
+        asyncio.run(bench.workspace().show_run(run))
+
+
 def test_who_goes_round_in_circles_gets_no_more_tools(bench: Bench) -> None:
     events = bench.run(GRAPH, [*[call("now")] * 4, say("It is noon.")])
 

@@ -8,7 +8,7 @@ cancelled writes that into its row.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -32,7 +32,13 @@ from agentctl.core.agents.run_spec import RunSpec
 from agentctl.core.agents.run_store import RunStore
 from agentctl.core.agents.toolbox import Toolbox, matches
 from agentctl.core.backends.base import ChatModel
-from agentctl.core.errors import AgentctlError, BackendBusy, BackendTimeout, UsageProblem
+from agentctl.core.errors import (
+    AgentctlError,
+    BackendBusy,
+    BackendTimeout,
+    StorageError,
+    UsageProblem,
+)
 from agentctl.core.events import (
     ErrorRaised,
     Event,
@@ -352,7 +358,13 @@ class AgentRunner:
 
     @contextmanager
     def _locked(self, run: str) -> Iterator[None]:
-        with locked(make_private(self._paths.runs) / f"{run}.lock", f"run {run}"):
+        with ExitStack() as stack:
+            try:
+                lock = make_private(self._paths.runs) / f"{run}.lock"
+                stack.enter_context(locked(lock, f"run {run}"))
+            except OSError as error:
+                message = f"the run {run} cannot be held: {error.strerror}"
+                raise StorageError(message, "agentctl doctor") from None
             yield
 
 
