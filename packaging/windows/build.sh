@@ -151,7 +151,7 @@ try() {
     done
     {
         printf '# agentctl for Windows, built and tried on Debian\n\n%s, %s, %s\n\n' \
-            "$(inside wine --version)" "$(in_python --version)" "$numpy"
+            "$(inside wine --version)" "$(in_python --version | tr -d '\r')" "$numpy"
         cat "$drive"/reports/measured.md
         printf '## The folder\n\n'
         sed 1,2d "$drive/reports/agentctl-agentctl.exe.md"
