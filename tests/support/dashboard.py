@@ -11,9 +11,25 @@ from textual.pilot import Pilot
 from agentctl.core.config import Settings, default_settings
 from agentctl.core.local_workspace import LocalWorkspace
 from agentctl.core.paths import Paths, find_paths
+from agentctl.core.sources import Source
 from agentctl.core.workspace import Workspace
 from agentctl.tui.app import Dashboard
 from agentctl.tui.link import Link
+
+SOURCE = Source(
+    n=1,
+    score=1.0,
+    path="/docs/guide.md",
+    title="Guide",
+    collection="default",
+    page=None,
+    line_start=3,
+    line_end=9,
+    text="as it says",
+    chunk_id=1,
+    document_id=1,
+)
+"""A passage that an answer cites."""
 
 _LOOKS = 2000
 

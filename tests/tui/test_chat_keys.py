@@ -7,13 +7,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from agentctl.core.sources import Source
 from agentctl.tui.app import Dashboard
 from agentctl.tui.chat_screen import ChatScreen
 from agentctl.tui.dialogs import Ask, Choose, Confirm
 from agentctl.tui.widgets.session_list import SessionList
 from agentctl.tui.widgets.source_pane import SourcePane
-from tests.support.dashboard import running_dashboard, until, write_script
+from tests.support.dashboard import SOURCE, running_dashboard, until, write_script
 
 
 def chat(app: Dashboard) -> ChatScreen:
@@ -148,24 +147,10 @@ def test_a_list_never_covers_where_the_keys_go(tmp_path: Path) -> None:
 
 
 def test_a_source_beside_the_chat_takes_the_keys_when_it_covers_it(tmp_path: Path) -> None:
-    source = Source(
-        n=1,
-        score=1.0,
-        path="/docs/guide.md",
-        title="Guide",
-        collection="default",
-        page=None,
-        line_start=3,
-        line_end=9,
-        text="as it says",
-        chunk_id=1,
-        document_id=1,
-    )
-
     async def flow() -> None:
         async with running_dashboard(tmp_path, size=(120, 36)) as (app, pilot):
             pane = chat(app).query_one(SourcePane)
-            await chat(app).show_source(source)
+            await chat(app).show_source(SOURCE)
             await until(pilot, lambda: pane.has_focus_within)
             chat(app).composer.focus()
             await pilot.resize_terminal(60, 20)
@@ -173,7 +158,7 @@ def test_a_source_beside_the_chat_takes_the_keys_when_it_covers_it(tmp_path: Pat
             await pilot.press("escape")
             await until(pilot, lambda: chat(app).transcript.has_focus)
             assert chat(app).transcript.size.height > 0
-            await chat(app).show_source(source)
+            await chat(app).show_source(SOURCE)
             await until(pilot, lambda: pane.has_focus_within and pane.size.width >= 58)
 
     asyncio.run(flow())

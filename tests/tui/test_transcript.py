@@ -9,28 +9,14 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from agentctl.core.chat.conversations import StoredMessage
-from agentctl.core.sources import Source
 from agentctl.tui.themes import THEMES
 from agentctl.tui.widgets.message import Message
 from agentctl.tui.widgets.message_parts import Prose
 from agentctl.tui.widgets.message_text import GrowingMarkdown, Painter
 from agentctl.tui.widgets.transcript import Transcript
-from tests.support.dashboard import until
+from tests.support.dashboard import SOURCE, until
 
 THEME = THEMES[0]
-SOURCE = Source(
-    n=1,
-    score=1.0,
-    path="/docs/guide.md",
-    title="Guide",
-    collection="default",
-    page=None,
-    line_start=3,
-    line_end=9,
-    text="as it says",
-    chunk_id=1,
-    document_id=1,
-)
 
 
 class Shell(App[None]):

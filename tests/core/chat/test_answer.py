@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -40,10 +40,21 @@ def script(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def events_of(workspace: LocalWorkspace, request: AskRequest) -> list[Event]:
+def events_of(
+    workspace: LocalWorkspace,
+    request: AskRequest,
+    after: Callable[[Event], Awaitable[object] | None] = lambda _: None,
+) -> list[Event]:
+    """`after` does something once an event has come, before the next one."""
+
     async def collect() -> list[Event]:
-        async with aclosing(workspace.ask(request)) as events:
-            return [event async for event in events]
+        events: list[Event] = []
+        async with aclosing(workspace.ask(request)) as stream:
+            async for event in stream:
+                events.append(event)
+                if (doing := after(event)) is not None:
+                    await doing
+        return events
 
     return asyncio.run(collect())
 
@@ -220,18 +231,13 @@ def test_while_another_process_writes_the_loop_goes_on(
 ) -> None:
     model = script({"chunks": ["one ", "two"]})
 
-    async def ask() -> list[Event]:
-        events: list[Event] = []
-        async with aclosing(workspace.ask(AskRequest(prompt="count", model=model))) as stream:
-            async for event in stream:
-                events.append(event)
-                if not other.in_transaction:
-                    other.execute("BEGIN IMMEDIATE")
-                    # A loop that stood still would never come to it.
-                    asyncio.get_running_loop().call_soon(other.commit)
-        return events
+    def hold_it(_: Event) -> None:
+        if not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+            # A loop that stood still would never come to it.
+            asyncio.get_running_loop().call_soon(other.commit)
 
-    events = asyncio.run(ask())
+    events = events_of(workspace, AskRequest(prompt="count", model=model), hold_it)
 
     assert assert_whole_run(events).status == "done"
     assert "warning" not in [event.type for event in events]
@@ -259,16 +265,10 @@ def test_a_session_that_is_removed_while_it_is_answered_is_told_once(
 ) -> None:
     model = script({"chunks": ["one ", "two ", "three"]})
 
-    async def ask() -> list[Event]:
-        events: list[Event] = []
-        async with aclosing(workspace.ask(AskRequest(prompt="count", model=model))) as stream:
-            async for event in stream:
-                events.append(event)
-                if isinstance(event, RunStarted):
-                    await workspace.remove_session("latest")
-        return events
+    def remove_it(event: Event) -> Awaitable[object] | None:
+        return workspace.remove_session("latest") if isinstance(event, RunStarted) else None
 
-    events = asyncio.run(ask())
+    events = events_of(workspace, AskRequest(prompt="count", model=model), remove_it)
 
     finished = assert_whole_run(events)
     assert (finished.status, finished.answer) == ("done", "one two three")
@@ -293,18 +293,13 @@ def test_a_disk_that_fills_up_in_the_middle_does_not_stop_the_answer(
 ) -> None:
     model = script({"chunks": ["x" * 100_000, "y" * 100_000, "z"]})
 
-    async def ask() -> list[Event]:
-        events: list[Event] = []
-        async with aclosing(workspace.ask(AskRequest(prompt="x", model=model))) as stream:
-            async for event in stream:
-                events.append(event)
-                if isinstance(event, RunStarted):
-                    connection = workspace._sessions._connection
-                    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-                    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        return events
+    def fill_the_disk(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            connection = workspace._sessions._connection
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
-    events = asyncio.run(ask())
+    events = events_of(workspace, AskRequest(prompt="x", model=model), fill_the_disk)
 
     finished = assert_whole_run(events)
     assert len(finished.answer) == 200_001
